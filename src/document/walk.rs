@@ -1,0 +1,130 @@
+//! Leaves and comments in the order in which the MAC takes them.
+
+use super::{Comment, Document, Entry, Item, Leaf, List, METADATA_KEY, Map, Node};
+use crate::key_path::KeyPath;
+use crate::selection::CommentStack;
+
+/// What stands at a [`Place`].
+#[derive(Clone, Copy)]
+pub enum Spot<'d> {
+    /// A scalar.
+    Leaf(&'d Leaf),
+    /// A comment.
+    Comment(&'d Comment),
+}
+
+/// One stop of a walk.
+pub struct Place<'w, 'd> {
+    /// The scalar or comment.
+    pub spot: Spot<'d>,
+    /// The map keys above it. A comment has the path of the map or list it stands in.
+    pub path: &'w KeyPath,
+    /// The comments that stand before it and before what encloses it.
+    pub comments: &'w CommentStack<'d>,
+}
+
+/// Visits every leaf and comment, document by document, depth first, without the metadata.
+///
+/// `comments` is filled on the way; give a disabled stack when nobody looks at it. A key that is not text ends
+/// the walk with [`WalkError::NotText`].
+pub fn walk<'d, E: From<WalkError>>(
+    document: &'d Document,
+    comments: CommentStack<'d>,
+    visit: impl FnMut(Place<'_, 'd>) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut walker = Walker { text: document.bytes(), path: KeyPath::root(), comments, visit };
+    for branch in &document.branches {
+        walker.map(&branch.root, true)?;
+    }
+    Ok(())
+}
+
+/// Why a tree cannot be walked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WalkError {
+    /// A key that is a number, a boolean, a date, null or a collection.
+    #[error("the key {key:?} under {path} is not text; only text keys can be sealed")]
+    NotText {
+        /// The key as it is written.
+        key: String,
+        /// The map it stands in.
+        path: KeyPath,
+    },
+}
+
+struct Walker<'d, F> {
+    text: &'d [u8],
+    path: KeyPath,
+    comments: CommentStack<'d>,
+    visit: F,
+}
+
+impl<'d, F> Walker<'d, F> {
+    fn map<E: From<WalkError>>(&mut self, map: &'d Map, at_root: bool) -> Result<(), E>
+    where
+        F: FnMut(Place<'_, 'd>) -> Result<(), E>,
+    {
+        self.comments.enter();
+        for entry in &map.entries {
+            match entry {
+                Entry::Comment(comment) => self.comment(comment)?,
+                Entry::Pair(pair) if at_root && pair.key.name == METADATA_KEY => {}
+                Entry::Pair(pair) => {
+                    if !pair.key.is_text {
+                        let (key, path) = (pair.key.name.clone(), self.path.clone());
+                        return Err(WalkError::NotText { key, path }.into());
+                    }
+                    self.path.push(&pair.key.name);
+                    self.node(&pair.value)?;
+                    self.path.pop();
+                    self.comments.item_done();
+                }
+            }
+        }
+        self.comments.leave();
+        Ok(())
+    }
+
+    fn list<E: From<WalkError>>(&mut self, list: &'d List) -> Result<(), E>
+    where
+        F: FnMut(Place<'_, 'd>) -> Result<(), E>,
+    {
+        self.comments.enter();
+        for item in &list.items {
+            match item {
+                Item::Comment(comment) => self.comment(comment)?,
+                Item::Value { node, .. } => {
+                    self.node(node)?;
+                    self.comments.item_done();
+                }
+            }
+        }
+        self.comments.leave();
+        Ok(())
+    }
+
+    fn node<E: From<WalkError>>(&mut self, node: &'d Node) -> Result<(), E>
+    where
+        F: FnMut(Place<'_, 'd>) -> Result<(), E>,
+    {
+        match node {
+            Node::Map(map) => self.map(map, false),
+            Node::List(list) => self.list(list),
+            Node::Leaf(leaf) => {
+                let place = Place { spot: Spot::Leaf(leaf), path: &self.path, comments: &self.comments };
+                (self.visit)(place)
+            }
+        }
+    }
+
+    fn comment<E: From<WalkError>>(&mut self, comment: &'d Comment) -> Result<(), E>
+    where
+        F: FnMut(Place<'_, 'd>) -> Result<(), E>,
+    {
+        if !comment.unseen {
+            self.comments.comment(comment.span.of(self.text));
+        }
+        (self.visit)(Place { spot: Spot::Comment(comment), path: &self.path, comments: &self.comments })
+    }
+}

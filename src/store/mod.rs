@@ -1,0 +1,165 @@
+//! Text formats: from text to [`Document`] and back, touching only what must change.
+
+pub mod yaml;
+
+use crate::document::{Document, Leaf, Node, Patch};
+use crate::key_path::TreePath;
+use crate::secret::SecretText;
+use crate::span::Position;
+use crate::value::{Plaintext, Tree};
+
+/// One text format.
+///
+/// Parsing never copies a value; every other method gives replacements for places in the text and leaves the
+/// rest of the file alone.
+pub trait Store: Sync {
+    /// Reads a text.
+    fn parse(&self, text: SecretText) -> Result<Document, ParseError>;
+
+    /// The value of a leaf; `None` is null.
+    fn read(&self, document: &Document, leaf: &Leaf) -> Result<Option<Plaintext>, ParseError>;
+
+    /// Puts the sealed form of `value` in the place of `leaf`.
+    ///
+    /// The way `leaf` is written now is remembered in the quotes around the sealed text where the format allows it.
+    fn seal_leaf(&self, patch: &mut Patch, document: &Document, leaf: &Leaf, value: &Plaintext, sealed: &str);
+
+    /// Puts `value` in the place of its sealed form.
+    fn open_leaf(&self, patch: &mut Patch, document: &Document, leaf: &Leaf, value: &Plaintext);
+
+    /// The metadata of the first document as a tree.
+    fn metadata(&self, document: &Document) -> Result<Option<Tree>, ParseError>;
+
+    /// Replacements that write `metadata` as the last entry of every document, or over the one that is there.
+    fn write_metadata(&self, document: &Document, metadata: &Tree, style: Style) -> Patch;
+
+    /// Replacements that take the metadata out of every document.
+    fn remove_metadata(&self, document: &Document) -> Patch;
+
+    /// Replacements that set what `path` names to `value`, making what is missing.
+    fn set(&self, document: &Document, path: &TreePath, value: &Tree) -> Result<Edit, EditError>;
+
+    /// Replacements that remove what `path` names.
+    fn unset(&self, document: &Document, path: &TreePath) -> Result<Patch, EditError>;
+
+    /// The whole file again, in the format's normal form.
+    fn reprint(&self, document: &Document, style: Style) -> Result<SecretText, ParseError>;
+
+    /// A single value on its own, as `--extract` prints what is neither a map nor text.
+    fn print_value(&self, document: &Document, node: &Node) -> Result<SecretText, ParseError>;
+
+    /// A map as a file of its own, followed by the other documents, as `--extract` prints maps.
+    fn print_map(&self, document: &Document, node: &Node, style: Style) -> Result<SecretText, ParseError>;
+
+    /// A file for a user to start from.
+    fn example(&self) -> &'static str;
+}
+
+/// How new text is laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Style {
+    /// Columns per level.
+    pub indent: usize,
+}
+
+/// What `set` changes.
+pub struct Edit {
+    /// The replacements.
+    pub patch: Patch,
+    /// Where, in the text before the change, the replacement stands that holds the new value.
+    pub place: usize,
+}
+
+/// Why `set` or `unset` cannot be done.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EditError {
+    /// The path does not fit the file.
+    #[error(transparent)]
+    Find(#[from] crate::document::FindError),
+    /// The path is empty.
+    #[error("the path names the whole file")]
+    WholeFile,
+    /// The path names a comment.
+    #[error("the path names a comment, not a value")]
+    IsComment,
+    /// A path that starts with a list index.
+    #[error("the top level is a map; the path must start with a key")]
+    RootIsMap,
+    /// The new value stands where the file cannot hold it.
+    #[error(transparent)]
+    Parse(#[from] ParseError),
+}
+
+/// Why a text cannot be read: what is wrong and where, never the text itself.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{position}: {problem}")]
+pub struct ParseError {
+    /// What is wrong.
+    pub problem: String,
+    /// Where.
+    pub position: Position,
+    /// Whether the text holds no document at all.
+    pub empty: bool,
+}
+
+impl ParseError {
+    /// A problem at byte `offset` of `text`.
+    pub fn at(text: &[u8], offset: usize, problem: impl Into<String>) -> Self {
+        Self { problem: problem.into(), position: Position::of(text, offset), empty: false }
+    }
+}
+
+/// A file format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// YAML.
+    Yaml,
+    /// JSON.
+    Json,
+    /// dotenv.
+    Dotenv,
+    /// INI.
+    Ini,
+    /// Anything else, as one value.
+    Binary,
+}
+
+impl Format {
+    /// Every format, with its name in `--input-type` and the endings of its files.
+    ///
+    /// SOPS 3.13: the endings are compared with the end of the path, in lower case only; `.env` is a whole name too.
+    pub const ALL: [(Format, &'static str, &'static [&'static str]); 5] = [
+        (Format::Yaml, "yaml", &[".yaml", ".yml"]),
+        (Format::Json, "json", &[".json"]),
+        (Format::Dotenv, "dotenv", &[".env"]),
+        (Format::Ini, "ini", &[".ini"]),
+        (Format::Binary, "binary", &[]),
+    ];
+
+    /// The format with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(_, known, _)| *known == name).map(|(format, ..)| *format)
+    }
+
+    /// The format that `path` ends like; binary when it ends like none.
+    pub fn of_path(path: &std::path::Path) -> Self {
+        let path = path.to_string_lossy();
+        let fits = |endings: &[&str]| endings.iter().any(|ending| path.ends_with(ending));
+        Self::ALL.iter().find(|(_, _, endings)| fits(endings)).map_or(Format::Binary, |(format, ..)| *format)
+    }
+
+    /// The name in `--input-type`.
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(format, ..)| *format == self).expect("every format has its row").1
+    }
+
+    /// The store that reads and writes this format, when this build has it.
+    pub fn store(self) -> Option<&'static dyn Store> {
+        match self {
+            Format::Yaml => Some(&yaml::Yaml),
+            Format::Json | Format::Dotenv | Format::Ini | Format::Binary => None,
+        }
+    }
+}
+

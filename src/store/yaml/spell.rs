@@ -1,0 +1,385 @@
+//! Reading a scalar from its place, and spelling a value for a place.
+//!
+//! A sealed value is the text `ENC[…]`, which may stand plain, in single or in double quotes, or in a block:
+//! sops reads all of them alike. That choice is used to remember how the value was written, so that opening
+//! the file gives the user's own bytes:
+//!
+//! | the sealed text stands | outside braces the value comes back | inside braces |
+//! |---|---|---|
+//! | plain | as sops prints it | (not possible) |
+//! | in single quotes | text: single-quoted, but plain for a word such as `no`; others: second spelling | text: plain; others: second spelling |
+//! | in double quotes | text: double-quoted; others: third spelling | text: double-quoted; others: as sops prints it |
+//! | in a block | in that block | (not possible) |
+//!
+//! A file that sops wrote has them all plain, so it opens to exactly what sops prints.
+
+use super::scalar::{self, Resolved, Style};
+use super::scan::break_len;
+use super::{end_of_line, line_break};
+use crate::document::{BlockShape, Branch, Chomp, Document, Layout, Leaf, LeafStyle, Node, Patch};
+use crate::secret::{SecretBytes, SecretText};
+use crate::span::Span;
+use crate::store::ParseError;
+use crate::value::{Kind, Plaintext};
+
+/// Columns per level where a file does not show it.
+pub(super) const DEFAULT_INDENT: usize = 4;
+
+// ---------------------------------------------------------------- reading
+
+/// The bytes that a scalar stands for, before they are given a type.
+pub(super) fn decode(text: &[u8], leaf: &Leaf) -> Result<SecretBytes, ParseError> {
+    let raw = leaf.span.of(text);
+    let decoded = match leaf.style {
+        LeafStyle::Plain => scalar::decode_plain(raw),
+        LeafStyle::Single => scalar::decode_single(&raw[1..raw.len() - 1]),
+        LeafStyle::Double => scalar::decode_double(&raw[1..raw.len() - 1])
+            .map_err(|error| ParseError::at(text, leaf.span.start, error.to_string()))?,
+        LeafStyle::Block(shape) => {
+            let content = &text[shape.content_start..leaf.span.end];
+            scalar::decode_block(content, shape.indent, shape.chomp, shape.folded)
+        }
+    };
+    Ok(decoded)
+}
+
+/// The value of a scalar; `None` is null.
+pub(super) fn read(text: &[u8], leaf: &Leaf) -> Result<Option<Plaintext>, ParseError> {
+    let decoded = decode(text, leaf)?;
+    let resolved = resolve(text, leaf, &decoded)?;
+    match resolved {
+        Resolved::Str | Resolved::Merge if leaf.tag.as_deref() == Some("!!binary") => {
+            let bytes = scalar::decode_binary(decoded.expose())
+                .map_err(|_| ParseError::at(text, leaf.span.start, "!!binary value contains invalid base64 data"))?;
+            Ok(Some(Plaintext::new(Kind::Str, bytes)))
+        }
+        Resolved::Str | Resolved::Merge => Ok(Some(Plaintext::new(Kind::Str, decoded))),
+        Resolved::TooBig => {
+            let problem = "an integer of 2^63 or more cannot be sealed; put it in quotes";
+            Err(ParseError::at(text, leaf.span.start, problem))
+        }
+        other => Ok(scalar::plaintext(&other, decoded.expose())),
+    }
+}
+
+fn resolve(text: &[u8], leaf: &Leaf, decoded: &SecretBytes) -> Result<Resolved, ParseError> {
+    let Ok(decoded) = std::str::from_utf8(decoded.expose()) else { return Ok(Resolved::Str) };
+    match leaf.tag.as_deref() {
+        None | Some("!") if leaf.style == LeafStyle::Plain => Ok(scalar::resolve(decoded)),
+        None | Some("!") => Ok(Resolved::Str),
+        Some(tag) => scalar::resolve_tagged(tag, decoded).map_err(|_| {
+            ParseError::at(text, leaf.span.start, format!("the value does not fit its tag {tag}"))
+        }),
+    }
+}
+
+/// Whether the tag of a scalar fits its text.
+pub(super) fn check_tag(text: &[u8], leaf: &Leaf) -> Result<(), ParseError> {
+    match leaf.tag.as_deref() {
+        None | Some("!") => Ok(()),
+        Some("!!binary") => read(text, leaf).map(|_| ()),
+        Some(_) => resolve(text, leaf, &decode(text, leaf)?).map(|_| ()),
+    }
+}
+
+// ---------------------------------------------------------------- slots
+
+/// Where the sealed text stands, which is how the spelling of the value is remembered.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Slot {
+    Plain,
+    Single,
+    Double,
+}
+
+/// The spelling of `value` that `slot` stands for, when that takes one line; `None` where only a block will do.
+fn spelling(value: &Plaintext, slot: Slot, in_flow: bool) -> Option<SecretText> {
+    match value.kind() {
+        Kind::Str | Kind::Bytes | Kind::Comment => text_spelling(value.expose(), slot, in_flow),
+        _ => {
+            let [first, second, third] = scalar::spellings(value);
+            match (slot, in_flow) {
+                (Slot::Plain, _) | (Slot::Double, true) => first,
+                (Slot::Single, _) => second.or(first),
+                (Slot::Double, false) => third.or(first),
+            }
+        }
+    }
+}
+
+fn text_spelling(text: &[u8], slot: Slot, in_flow: bool) -> Option<SecretText> {
+    let stays_plain = scalar::is_legacy_word(text);
+    match slot {
+        Slot::Double if std::str::from_utf8(text).is_ok() => Some(scalar::double_quoted(text)),
+        Slot::Single if stays_plain => Some(SecretText::copy_of(text)),
+        Slot::Single if !in_flow && scalar::single_can_hold(text) => Some(scalar::single_quoted(text)),
+        _ => match scalar::normal_style(text, in_flow) {
+            Style::Plain => Some(SecretText::copy_of(text)),
+            Style::Single => Some(scalar::single_quoted(text)),
+            Style::Double => Some(scalar::double_quoted(text)),
+            Style::Binary => Some(scalar::binary(text)),
+            Style::Literal if in_flow => Some(scalar::double_quoted(text)),
+            Style::Literal | Style::Folded => None,
+        },
+    }
+}
+
+// ---------------------------------------------------------------- sealing
+
+/// Puts the sealed text in the place of a value.
+pub(super) fn seal(patch: &mut Patch, document: &Document, leaf: &Leaf, value: &Plaintext, sealed: &str) {
+    let text = document.bytes();
+    if let LeafStyle::Block(shape) = leaf.style {
+        let mut line = SecretText::from(" ".repeat(shape.indent));
+        line.push_str(sealed);
+        patch.replace(block_content(text, leaf, shape), line);
+        return;
+    }
+    let quoted = match slot_for(text, leaf, value) {
+        Slot::Plain => sealed.to_owned(),
+        Slot::Single => format!("'{sealed}'"),
+        Slot::Double => format!("\"{sealed}\""),
+    };
+    replace_scalar(patch, text, leaf, quoted.into());
+}
+
+/// Puts `replacement` in the place of a scalar that is not a block. A tag that would not fit a sealed text goes.
+fn replace_scalar(patch: &mut Patch, text: &[u8], leaf: &Leaf, replacement: SecretText) {
+    let tag_goes = matches!(
+        leaf.tag.as_deref(),
+        Some("!!int" | "!!float" | "!!bool" | "!!null" | "!!timestamp" | "!!binary")
+    );
+    let mut span = leaf.span;
+    if tag_goes {
+        span.start = leaf.tag_span.start;
+    }
+    // A value that was left out needs a blank before it.
+    let needs_blank = span.is_empty() && span.start > 0 && !text[span.start - 1].is_ascii_whitespace();
+    if needs_blank {
+        let mut spaced = SecretText::from(" ");
+        spaced.push(replacement.expose());
+        patch.replace(span, spaced);
+    } else {
+        patch.replace(span, replacement);
+    }
+}
+
+/// The slot whose spelling is what stands in the text now; else the one nearest to it.
+fn slot_for(text: &[u8], leaf: &Leaf, value: &Plaintext) -> Slot {
+    let written = leaf.span.of(text);
+    // A plain ENC[…] cannot stand in braces, nor right before a '#' or anything else that is not blank.
+    let plain_is_possible = !leaf.in_flow && ends_word(text, leaf.span.end);
+    let slots: &[Slot] = if plain_is_possible {
+        &[Slot::Plain, Slot::Single, Slot::Double]
+    } else {
+        &[Slot::Double, Slot::Single]
+    };
+    let spelled_like = |slot: &Slot| spelling(value, *slot, leaf.in_flow).is_some_and(|s| s.expose() == written);
+    if let Some(slot) = slots.iter().copied().find(spelled_like) {
+        return slot;
+    }
+    let is_text = matches!(value.kind(), Kind::Str | Kind::Bytes | Kind::Comment);
+    match leaf.style {
+        LeafStyle::Double => Slot::Double,
+        LeafStyle::Single if scalar::is_legacy_word(value.expose()) || leaf.in_flow => Slot::Double,
+        LeafStyle::Single => Slot::Single,
+        _ if plain_is_possible => Slot::Plain,
+        _ if is_text && leaf.in_flow => Slot::Single,
+        _ => Slot::Double,
+    }
+}
+
+fn ends_word(text: &[u8], at: usize) -> bool {
+    text.get(at).is_none_or(|byte| byte.is_ascii_whitespace())
+}
+
+// ---------------------------------------------------------------- blocks
+
+/// The part of a block that holds its value: all lines below the header, without the break after the last.
+fn block_content(text: &[u8], leaf: &Leaf, shape: BlockShape) -> Span {
+    let mut end = match shape.chomp {
+        Chomp::Strip | Chomp::Clip => shape.content_end,
+        Chomp::Keep => leaf.span.end.max(shape.content_start),
+    };
+    if shape.chomp == Chomp::Keep {
+        for len in [1, 2, 3] {
+            let start = end.saturating_sub(len);
+            if start >= shape.content_start && break_len(&text[start..end]) == len {
+                end = start;
+                if len == 1 && start > shape.content_start && text[start] == b'\n' && text[start - 1] == b'\r' {
+                    end -= 1;
+                }
+                break;
+            }
+        }
+    }
+    Span::new(shape.content_start, end)
+}
+
+/// The lines of a literal block at `column`, without the last line break. `breaks` is how many of the value's
+/// last line breaks are to be written as empty lines.
+fn literal_lines(value: &[u8], column: usize, newline: &str, breaks: usize) -> SecretText {
+    let mut lines = SecretText::with_capacity(value.len() + column + 16);
+    let core = value.trim_ascii_end_matches(b'\n');
+    for (number, line) in core.split(|&byte| byte == b'\n').enumerate() {
+        if number > 0 {
+            lines.push_str(newline);
+        }
+        if !line.is_empty() {
+            lines.push_str(&" ".repeat(column));
+            lines.push(line);
+        }
+    }
+    for _ in 1..breaks {
+        lines.push_str(newline);
+    }
+    lines
+}
+
+trait TrimEndMatches {
+    fn trim_ascii_end_matches(&self, byte: u8) -> &[u8];
+}
+
+impl TrimEndMatches for [u8] {
+    fn trim_ascii_end_matches(&self, byte: u8) -> &[u8] {
+        let kept = self.iter().rposition(|&b| b != byte).map_or(0, |at| at + 1);
+        &self[..kept]
+    }
+}
+
+/// Whether the value can stand in a block with this header.
+fn block_can_hold(text: &[u8], leaf: &Leaf, shape: BlockShape, value: &[u8]) -> bool {
+    let breaks = value.len() - value.trim_ascii_end_matches(b'\n').len();
+    let at_open_end = leaf.span.end == text.len() && !text.ends_with(b"\n");
+    let breaks_fit = match shape.chomp {
+        Chomp::Strip => breaks == 0,
+        Chomp::Clip => breaks == usize::from(!at_open_end) && value.len() > breaks,
+        Chomp::Keep => breaks >= 1 && !at_open_end,
+    };
+    let starts_blank = matches!(value.first(), Some(b' ' | b'\n' | b'\t'));
+    breaks_fit && (shape.explicit_indent || !starts_blank) && scalar::block_can_hold(value)
+}
+
+// ---------------------------------------------------------------- opening
+
+/// Puts an opened value in the place of its sealed text.
+pub(super) fn open(patch: &mut Patch, document: &Document, leaf: &Leaf, value: &Plaintext) {
+    let text = document.bytes();
+    if value.kind() == Kind::Comment {
+        return open_list_comment(patch, text, leaf, value);
+    }
+    let slot = match leaf.style {
+        LeafStyle::Plain => Slot::Plain,
+        LeafStyle::Single => Slot::Single,
+        LeafStyle::Double => Slot::Double,
+        LeafStyle::Block(shape) => return open_block(patch, document, leaf, shape, value),
+    };
+    match spelling(value, slot, leaf.in_flow) {
+        Some(spelled) => replace_scalar(patch, text, leaf, spelled),
+        None => open_as_new_block(patch, document, leaf, value),
+    }
+}
+
+/// sops writes a sealed comment of a list as an element; opened, it is a comment again.
+fn open_list_comment(patch: &mut Patch, text: &[u8], leaf: &Leaf, value: &Plaintext) {
+    let before = text[..leaf.span.start].trim_ascii_end();
+    let start = if before.ends_with(b"-") { before.len() - 1 } else { leaf.span.start };
+    let mut comment = SecretText::from("#");
+    comment.push(value.expose());
+    patch.replace(Span::new(start, leaf.span.end), comment);
+}
+
+fn open_block(patch: &mut Patch, document: &Document, leaf: &Leaf, shape: BlockShape, value: &Plaintext) {
+    let text = document.bytes();
+    let bytes = value.expose();
+    let newline = line_break(text);
+    if value.kind() == Kind::Str && block_can_hold(text, leaf, shape, bytes) {
+        let breaks = bytes.len() - bytes.trim_ascii_end_matches(b'\n').len();
+        let breaks = if shape.chomp == Chomp::Keep { breaks } else { 1 };
+        let lines = if shape.folded {
+            scalar::folded_lines(bytes, shape.indent, newline, breaks)
+        } else {
+            Some(literal_lines(bytes, shape.indent, newline, breaks))
+        };
+        if let Some(lines) = lines {
+            return patch.replace(block_content(text, leaf, shape), lines);
+        }
+    }
+    // The header does not fit the value any more: header and content anew.
+    let content = block_content(text, leaf, shape);
+    let span = Span::new(leaf.span.start, content.end);
+    match spelling(value, Slot::Plain, false) {
+        Some(spelled) => patch.replace(span, spelled),
+        None => {
+            let (header, lines) = new_block(bytes, leaf, shape.indent, newline);
+            let mut block = SecretText::from(header);
+            block.push_str(newline);
+            block.push(lines.expose());
+            patch.replace(span, block);
+        }
+    }
+}
+
+/// Writes a text of several lines as a literal block where a one-line scalar stands.
+fn open_as_new_block(patch: &mut Patch, document: &Document, leaf: &Leaf, value: &Plaintext) {
+    let text = document.bytes();
+    let newline = line_break(text);
+    let column = if leaf.in_list {
+        leaf.parent_indent.max(0) as usize + 2
+    } else {
+        next_level(leaf.parent_indent.max(0) as usize, indent_of(document))
+    };
+    let (header, lines) = new_block(value.expose(), leaf, column, newline);
+    let line_end = end_of_line(text, leaf.span.end);
+    let rest = &text[leaf.span.end..line_end];
+    let break_at = line_end - (rest.len() - rest.trim_ascii_end().len()).min(rest.len());
+    let mut content = SecretText::from(newline);
+    content.push(lines.expose());
+    if rest.trim_ascii().is_empty() {
+        let mut block = SecretText::from(header);
+        block.push(content.expose());
+        patch.replace(leaf.span, block);
+    } else {
+        // A comment stands behind the value: it stays behind the header.
+        patch.replace(leaf.span, header);
+        patch.replace(Span::at(break_at), content);
+    }
+}
+
+/// Header and lines of a new literal block; the last line break is left to the text around it.
+fn new_block(value: &[u8], leaf: &Leaf, column: usize, newline: &str) -> (String, SecretText) {
+    let breaks = value.len() - value.trim_ascii_end_matches(b'\n').len();
+    let only_breaks = breaks == value.len();
+    let chomp = match breaks {
+        0 => "-",
+        1 if !only_breaks => "",
+        _ => "+",
+    };
+    let starts_blank = matches!(value.first(), Some(b' ' | b'\n'));
+    let hint = if starts_blank {
+        (column as isize - leaf.parent_indent.max(0)).max(1).to_string()
+    } else {
+        String::new()
+    };
+    (format!("|{hint}{chomp}"), literal_lines(value, column, newline, breaks))
+}
+
+/// The next column of a level of `indent` columns behind `column`: go-yaml rounds up to whole levels.
+pub(super) fn next_level(column: usize, indent: usize) -> usize {
+    indent * ((column + indent) / indent)
+}
+
+/// Columns per level of a sealed file: what its metadata shows.
+pub(super) fn indent_of(document: &Document) -> usize {
+    let metadata = document.branches.first().and_then(Branch::metadata);
+    match metadata.map(|pair| (&pair.value, pair)) {
+        Some((Node::Map(map), pair)) => match map.layout {
+            Layout::Block { column } => {
+                let outer = super::tree::column_of(document.bytes(), pair.span.start);
+                column.saturating_sub(outer).clamp(2, 9)
+            }
+            _ => DEFAULT_INDENT,
+        },
+        _ => DEFAULT_INDENT,
+    }
+}
