@@ -669,6 +669,34 @@ mod tests {
         }
     }
 
+    /// Compares with a table made by Go; the patterns that differ.
+    fn differences(table: &str) -> Vec<String> {
+        let text = |json: &str| serde_json::from_str::<String>(json).unwrap();
+        let mut lines = table.lines().filter(|line| !line.starts_with('#'));
+        let subjects: Vec<String> = lines.next().unwrap().split('\t').skip(1).map(text).collect();
+        assert!(subjects.len() > 40, "the subjects were read");
+        let mut differences = Vec::new();
+        for line in lines {
+            let (pattern, expected) = line.split_once('\t').unwrap();
+            let found = match GoRegex::new(&text(pattern)) {
+                Ok(regex) => subjects.iter().map(|s| if regex.is_match(s) { '1' } else { '0' }).collect(),
+                Err(_) => "error".to_owned(),
+            };
+            if found != expected {
+                differences.push(format!("{pattern}\n  Go:   {expected}\n  here: {found}"));
+            }
+        }
+        differences
+    }
+
+    #[test]
+    fn patterns_compile_and_match_as_in_go() {
+        let table = include_str!("../testdata/go_regex.tsv");
+        assert!(table.lines().count() > 300, "the patterns were read");
+        let differences = differences(table);
+        assert!(differences.is_empty(), "{} differ:\n{}", differences.len(), differences.join("\n"));
+    }
+
     #[test]
     fn errors_name_what_is_wrong() {
         let message = |pattern: &str| GoRegex::new(pattern).unwrap_err().to_string();
