@@ -2,11 +2,16 @@
 #![forbid(unsafe_code)]
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+pub mod env;
 pub mod key_path;
+pub mod provider;
 pub mod secret;
+pub mod selection;
 pub mod span;
 pub mod value;
 
+pub use env::Env;
 pub use key_path::{Aad, KeyPath, Step, TreePath};
+pub use provider::{KeyGroup, MasterKey, Session};
 pub use secret::{DataKey, KeyPart, SecretBytes, SecretText};
 pub use value::{Kind, Plaintext, Tree};
