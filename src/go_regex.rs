@@ -32,7 +32,9 @@ impl GoRegex {
 
     /// Whether the expression is found anywhere in `text`.
     pub fn is_match(&self, text: &str) -> bool {
-        self.regex.is_match(text)
+        // `Regex::is_match` stops at the first end of a match it sees. With `\B`, that can be an empty one
+        // between two bytes of a character; it is dropped, and a real match around it with it.
+        self.regex.find(text).is_some()
     }
 
     /// The pattern as it was given.
