@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+pub mod config;
 pub mod env;
 pub mod go_regex;
 pub mod key_path;
@@ -11,6 +12,7 @@ pub mod selection;
 pub mod span;
 pub mod value;
 
+pub use config::{Config, CreationRule};
 pub use env::Env;
 pub use key_path::{Aad, KeyPath, Step, TreePath};
 pub use provider::{KeyGroup, MasterKey, Session};
