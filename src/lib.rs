@@ -2,12 +2,15 @@
 #![forbid(unsafe_code)]
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+pub mod cipher;
 pub mod env;
 pub mod key_path;
+pub mod mac;
 pub mod provider;
 pub mod secret;
 pub mod selection;
 pub mod span;
+pub mod timestamp;
 pub mod value;
 
 pub use env::Env;
