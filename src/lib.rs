@@ -5,16 +5,19 @@
 pub mod cipher;
 pub mod env;
 pub mod key_path;
+pub mod keyring;
 pub mod mac;
 pub mod provider;
 pub mod secret;
 pub mod selection;
+pub mod shamir;
 pub mod span;
 pub mod timestamp;
 pub mod value;
 
 pub use env::Env;
 pub use key_path::{Aad, KeyPath, Step, TreePath};
+pub use keyring::Keyring;
 pub use provider::{KeyGroup, MasterKey, Session};
 pub use secret::{DataKey, KeyPart, SecretBytes, SecretText};
 pub use value::{Kind, Plaintext, Tree};
