@@ -5,6 +5,7 @@
 pub mod key_path;
 pub mod secret;
 pub mod span;
+pub mod store;
 pub mod value;
 
 pub use key_path::{Aad, KeyPath, Step, TreePath};

@@ -1,0 +1,3 @@
+//! Readers and writers of one text format each.
+
+mod yaml;
