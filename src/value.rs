@@ -106,6 +106,20 @@ impl Tree {
         Tree::Leaf(Plaintext::text(text))
     }
 
+    /// A second one with the same content.
+    pub fn copy(&self) -> Self {
+        match self {
+            Tree::Null => Tree::Null,
+            Tree::Leaf(value) => {
+                Tree::Leaf(Plaintext::new(value.kind(), SecretBytes::copy_of(value.expose())))
+            }
+            Tree::List(items) => Tree::List(items.iter().map(Tree::copy).collect()),
+            Tree::Map(pairs) => {
+                Tree::Map(pairs.iter().map(|(key, value)| (key.clone(), value.copy())).collect())
+            }
+        }
+    }
+
     /// The value under `key`, when this is a map that has it.
     pub fn entry(&self, key: &str) -> Option<&Tree> {
         match self {

@@ -2,7 +2,7 @@
 
 use super::{Comment, Document, Entry, Item, Leaf, List, METADATA_KEY, Map, Node};
 use crate::key_path::KeyPath;
-use crate::selection::CommentStack;
+use crate::selection::{CommentStack, Scope, Selection};
 
 /// What stands at a [`Place`].
 #[derive(Clone, Copy)]
@@ -19,22 +19,22 @@ pub struct Place<'w, 'd> {
     pub spot: Spot<'d>,
     /// The map keys above it. A comment has the path of the map or list it stands in.
     pub path: &'w KeyPath,
-    /// The comments that stand before it and before what encloses it.
-    pub comments: &'w CommentStack<'d>,
+    /// Whether the selection seals it.
+    pub selected: bool,
 }
 
 /// Visits every leaf and comment, document by document, depth first, without the metadata.
 ///
-/// `comments` is filled on the way; give a disabled stack when nobody looks at it. A key that is not text ends
-/// the walk with [`WalkError::NotText`].
+/// A key that is not text ends the walk with [`WalkError::NotText`].
 pub fn walk<'d, E: From<WalkError>>(
     document: &'d Document,
-    comments: CommentStack<'d>,
+    selection: &Selection,
     visit: impl FnMut(Place<'_, 'd>) -> Result<(), E>,
 ) -> Result<(), E> {
-    let mut walker = Walker { text: document.bytes(), path: KeyPath::root(), comments, visit };
+    let comments = CommentStack::new(selection);
+    let mut walker = Walker { text: document.bytes(), path: KeyPath::root(), selection, comments, visit };
     for branch in &document.branches {
-        walker.map(&branch.root, true)?;
+        walker.map(&branch.root, selection.root(), true)?;
     }
     Ok(())
 }
@@ -53,22 +53,23 @@ pub enum WalkError {
     },
 }
 
-struct Walker<'d, F> {
+struct Walker<'s, 'd, F> {
     text: &'d [u8],
     path: KeyPath,
-    comments: CommentStack<'d>,
+    selection: &'s Selection,
+    comments: CommentStack<'s>,
     visit: F,
 }
 
-impl<'d, F> Walker<'d, F> {
-    fn map<E: From<WalkError>>(&mut self, map: &'d Map, at_root: bool) -> Result<(), E>
+impl<'d, F> Walker<'_, 'd, F> {
+    fn map<E: From<WalkError>>(&mut self, map: &'d Map, scope: Scope, at_root: bool) -> Result<(), E>
     where
         F: FnMut(Place<'_, 'd>) -> Result<(), E>,
     {
         self.comments.enter();
         for entry in &map.entries {
             match entry {
-                Entry::Comment(comment) => self.comment(comment)?,
+                Entry::Comment(comment) => self.comment(comment, scope)?,
                 Entry::Pair(pair) if at_root && pair.key.name == METADATA_KEY => {}
                 Entry::Pair(pair) => {
                     if !pair.key.is_text {
@@ -76,7 +77,7 @@ impl<'d, F> Walker<'d, F> {
                         return Err(WalkError::NotText { key, path }.into());
                     }
                     self.path.push(&pair.key.name);
-                    self.node(&pair.value)?;
+                    self.node(&pair.value, self.selection.within(scope, &pair.key.name))?;
                     self.path.pop();
                     self.comments.item_done();
                 }
@@ -86,16 +87,16 @@ impl<'d, F> Walker<'d, F> {
         Ok(())
     }
 
-    fn list<E: From<WalkError>>(&mut self, list: &'d List) -> Result<(), E>
+    fn list<E: From<WalkError>>(&mut self, list: &'d List, scope: Scope) -> Result<(), E>
     where
         F: FnMut(Place<'_, 'd>) -> Result<(), E>,
     {
         self.comments.enter();
         for item in &list.items {
             match item {
-                Item::Comment(comment) => self.comment(comment)?,
+                Item::Comment(comment) => self.comment(comment, scope)?,
                 Item::Value { node, .. } => {
-                    self.node(node)?;
+                    self.node(node, scope)?;
                     self.comments.item_done();
                 }
             }
@@ -104,27 +105,32 @@ impl<'d, F> Walker<'d, F> {
         Ok(())
     }
 
-    fn node<E: From<WalkError>>(&mut self, node: &'d Node) -> Result<(), E>
+    fn node<E: From<WalkError>>(&mut self, node: &'d Node, scope: Scope) -> Result<(), E>
     where
         F: FnMut(Place<'_, 'd>) -> Result<(), E>,
     {
         match node {
-            Node::Map(map) => self.map(map, false),
-            Node::List(list) => self.list(list),
+            Node::Map(map) => self.map(map, scope, false),
+            Node::List(list) => self.list(list, scope),
             Node::Leaf(leaf) => {
-                let place = Place { spot: Spot::Leaf(leaf), path: &self.path, comments: &self.comments };
-                (self.visit)(place)
+                let selected = self.selection.selects_value_in(scope, &self.comments);
+                (self.visit)(Place { spot: Spot::Leaf(leaf), path: &self.path, selected })
             }
         }
     }
 
-    fn comment<E: From<WalkError>>(&mut self, comment: &'d Comment) -> Result<(), E>
+    fn comment<E: From<WalkError>>(&mut self, comment: &'d Comment, scope: Scope) -> Result<(), E>
     where
         F: FnMut(Place<'_, 'd>) -> Result<(), E>,
     {
-        if !comment.unseen {
-            self.comments.comment(comment.span.of(self.text));
+        let text = String::from_utf8_lossy(comment.span.of(self.text));
+        if comment.unseen {
+            // sops never reads it, so it decides about nothing else; it is judged by itself.
+            let selected = self.selection.selects_comment_in(scope, &self.comments);
+            return (self.visit)(Place { spot: Spot::Comment(comment), path: &self.path, selected });
         }
-        (self.visit)(Place { spot: Spot::Comment(comment), path: &self.path, comments: &self.comments })
+        self.comments.comment(&text);
+        let selected = self.selection.selects_comment_in(scope, &self.comments);
+        (self.visit)(Place { spot: Spot::Comment(comment), path: &self.path, selected })
     }
 }

@@ -2,7 +2,7 @@
 
 use super::line_break;
 use super::scalar::{self, Style as Quotes};
-use super::spell::{self, next_level};
+use super::spell::{self, NewBlock, next_level};
 use crate::document::{Document, Entry, Item, Node};
 use crate::secret::{SecretBytes, SecretText};
 use crate::store::{ParseError, Style};
@@ -419,13 +419,15 @@ impl Printer {
             Block::Map(_) => self.out.push_str("{}"),
             leaf => {
                 let value = leaf.value().expect("a leaf has a value");
-                match spell::one_line(value, false) {
+                match spell::one_line(value) {
                     Some(spelled) => self.out.push(spelled.expose()),
-                    None => {
-                        let (header, lines) = spell::new_block(value.expose(), parent, content, self.newline);
-                        self.out.push_str(&header);
-                        below = Some(lines);
-                    }
+                    None => match NewBlock::of(value.expose(), parent, content, self.newline, false) {
+                        Some(block) => {
+                            self.out.push(block.header.expose());
+                            below = Some(block.lines);
+                        }
+                        None => self.out.push(spell::quoted(value.expose()).expose()),
+                    },
                 }
             }
         }

@@ -7,6 +7,7 @@ use std::fmt::{self, Write as _};
 
 use base64::Engine as _;
 
+use crate::document::Chomp;
 use crate::secret::{SecretBytes, SecretText};
 use crate::value::{Kind, Plaintext};
 
@@ -435,17 +436,6 @@ pub(crate) fn encode_binary(bytes: &[u8]) -> SecretText {
 }
 
 // ---- the text of a scalar in the document ----
-
-/// What a block scalar's header says about the line breaks at its end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Chomp {
-    /// `-`: none of them counts.
-    Strip,
-    /// No indicator: the first one counts.
-    Clip,
-    /// `+`: all of them count.
-    Keep,
-}
 
 /// The text of a plain scalar; `raw` goes from its first to its last character, over several lines perhaps.
 pub(crate) fn decode_plain(raw: &[u8]) -> SecretBytes {

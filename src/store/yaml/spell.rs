@@ -49,16 +49,14 @@ pub(super) fn read(text: &[u8], leaf: &Leaf) -> Result<Option<Plaintext>, ParseE
     let resolved = resolve(text, leaf, &decoded)?;
     match resolved {
         Resolved::Str | Resolved::Merge if leaf.tag.as_deref() == Some("!!binary") => {
-            let bytes = scalar::decode_binary(decoded.expose())
-                .map_err(|_| ParseError::at(text, leaf.span.start, "!!binary value contains invalid base64 data"))?;
+            let problem = "!!binary value contains invalid base64 data";
+            let bytes = std::str::from_utf8(decoded.expose()).ok().and_then(|text| scalar::decode_binary(text).ok());
+            let bytes = bytes.ok_or_else(|| ParseError::at(text, leaf.span.start, problem))?;
             Ok(Some(Plaintext::new(Kind::Str, bytes)))
         }
         Resolved::Str | Resolved::Merge => Ok(Some(Plaintext::new(Kind::Str, decoded))),
-        Resolved::TooBig => {
-            let problem = "an integer of 2^63 or more cannot be sealed; put it in quotes";
-            Err(ParseError::at(text, leaf.span.start, problem))
-        }
-        other => Ok(scalar::plaintext(&other, decoded.expose())),
+        other => scalar::plaintext(&other, decoded.expose())
+            .map_err(|error| ParseError::at(text, leaf.span.start, error.to_string())),
     }
 }
 
@@ -94,34 +92,51 @@ enum Slot {
 
 /// The spelling of `value` that `slot` stands for, when that takes one line; `None` where only a block will do.
 fn spelling(value: &Plaintext, slot: Slot, in_flow: bool) -> Option<SecretText> {
-    match value.kind() {
-        Kind::Str | Kind::Bytes | Kind::Comment => text_spelling(value.expose(), slot, in_flow),
-        _ => {
-            let [first, second, third] = scalar::spellings(value);
-            match (slot, in_flow) {
-                (Slot::Plain, _) | (Slot::Double, true) => first,
-                (Slot::Single, _) => second.or(first),
-                (Slot::Double, false) => third.or(first),
-            }
-        }
+    if is_text(value) {
+        return match std::str::from_utf8(value.expose()) {
+            Ok(text) => text_spelling(text, slot, in_flow),
+            Err(_) => Some(binary(value.expose())),
+        };
+    }
+    let [first, second, third] = scalar::spellings(value);
+    match (slot, in_flow) {
+        (Slot::Plain, _) | (Slot::Double, true) => first,
+        (Slot::Single, _) => second.or(first),
+        (Slot::Double, false) => third.or(first),
     }
 }
 
-fn text_spelling(text: &[u8], slot: Slot, in_flow: bool) -> Option<SecretText> {
-    let stays_plain = scalar::is_legacy_word(text);
+/// The spelling of a value in normal form, when that takes one line.
+pub(super) fn one_line(value: &Plaintext) -> Option<SecretText> {
+    spelling(value, Slot::Plain, false)
+}
+
+fn is_text(value: &Plaintext) -> bool {
+    matches!(value.kind(), Kind::Str | Kind::Bytes | Kind::Comment)
+}
+
+fn text_spelling(text: &str, slot: Slot, in_flow: bool) -> Option<SecretText> {
     match slot {
-        Slot::Double if std::str::from_utf8(text).is_ok() => Some(scalar::double_quoted(text)),
-        Slot::Single if stays_plain => Some(SecretText::copy_of(text)),
-        Slot::Single if !in_flow && scalar::single_can_hold(text) => Some(scalar::single_quoted(text)),
+        Slot::Double => Some(scalar::double_quoted(text)),
+        Slot::Single if scalar::is_legacy_word(text) => Some(SecretText::from(text)),
+        Slot::Single if !in_flow && scalar::can_hold(Style::Single, text, false) => {
+            Some(scalar::single_quoted(text))
+        }
         _ => match scalar::normal_style(text, in_flow) {
-            Style::Plain => Some(SecretText::copy_of(text)),
+            Style::Plain => Some(SecretText::from(text)),
             Style::Single => Some(scalar::single_quoted(text)),
             Style::Double => Some(scalar::double_quoted(text)),
-            Style::Binary => Some(scalar::binary(text)),
-            Style::Literal if in_flow => Some(scalar::double_quoted(text)),
             Style::Literal | Style::Folded => None,
         },
     }
+}
+
+/// Bytes that are not UTF-8, on one line.
+fn binary(bytes: &[u8]) -> SecretText {
+    let packed = scalar::encode_binary(bytes);
+    let mut text = SecretText::from("!!binary ");
+    packed.expose().split(|&byte| byte == b'\n').for_each(|line| text.push(line));
+    text
 }
 
 // ---------------------------------------------------------------- sealing
@@ -144,7 +159,7 @@ pub(super) fn seal(patch: &mut Patch, document: &Document, leaf: &Leaf, value: &
 }
 
 /// Puts `replacement` in the place of a scalar that is not a block. A tag that would not fit a sealed text goes.
-fn replace_scalar(patch: &mut Patch, text: &[u8], leaf: &Leaf, replacement: SecretText) {
+pub(super) fn replace_scalar(patch: &mut Patch, text: &[u8], leaf: &Leaf, replacement: SecretText) {
     let tag_goes = matches!(
         leaf.tag.as_deref(),
         Some("!!int" | "!!float" | "!!bool" | "!!null" | "!!timestamp" | "!!binary")
@@ -178,13 +193,12 @@ fn slot_for(text: &[u8], leaf: &Leaf, value: &Plaintext) -> Slot {
     if let Some(slot) = slots.iter().copied().find(spelled_like) {
         return slot;
     }
-    let is_text = matches!(value.kind(), Kind::Str | Kind::Bytes | Kind::Comment);
     match leaf.style {
         LeafStyle::Double => Slot::Double,
-        LeafStyle::Single if scalar::is_legacy_word(value.expose()) || leaf.in_flow => Slot::Double,
+        LeafStyle::Single if leaf.in_flow || is_legacy_word(value) => Slot::Double,
         LeafStyle::Single => Slot::Single,
         _ if plain_is_possible => Slot::Plain,
-        _ if is_text && leaf.in_flow => Slot::Single,
+        _ if is_text(value) && leaf.in_flow => Slot::Single,
         _ => Slot::Double,
     }
 }
@@ -216,48 +230,47 @@ fn block_content(text: &[u8], leaf: &Leaf, shape: BlockShape) -> Span {
     Span::new(shape.content_start, end)
 }
 
-/// The lines of a literal block at `column`, without the last line break. `breaks` is how many of the value's
-/// last line breaks are to be written as empty lines.
-fn literal_lines(value: &[u8], column: usize, newline: &str, breaks: usize) -> SecretText {
-    let mut lines = SecretText::with_capacity(value.len() + column + 16);
-    let core = value.trim_ascii_end_matches(b'\n');
-    for (number, line) in core.split(|&byte| byte == b'\n').enumerate() {
-        if number > 0 {
-            lines.push_str(newline);
-        }
-        if !line.is_empty() {
-            lines.push_str(&" ".repeat(column));
-            lines.push(line);
-        }
-    }
-    for _ in 1..breaks {
-        lines.push_str(newline);
-    }
-    lines
+fn is_legacy_word(value: &Plaintext) -> bool {
+    std::str::from_utf8(value.expose()).is_ok_and(scalar::is_legacy_word)
 }
 
-trait TrimEndMatches {
-    fn trim_ascii_end_matches(&self, byte: u8) -> &[u8];
+/// A block for a text: its header, and its lines without the last line break.
+pub(super) struct NewBlock {
+    pub(super) header: SecretText,
+    pub(super) lines: SecretText,
+    chomp: Chomp,
 }
 
-impl TrimEndMatches for [u8] {
-    fn trim_ascii_end_matches(&self, byte: u8) -> &[u8] {
-        let kept = self.iter().rposition(|&b| b != byte).map_or(0, |at| at + 1);
-        &self[..kept]
+impl NewBlock {
+    /// A literal (or folded) block at `column`; `None` when no block can hold the text.
+    pub(super) fn of(value: &[u8], parent: isize, column: usize, newline: &str, folded: bool) -> Option<Self> {
+        let text = std::str::from_utf8(value).ok()?;
+        let build = if folded { scalar::folded_block } else { scalar::literal_block };
+        let block = build(text, parent, column, newline)?;
+        let block = block.expose();
+        let header_len = block.windows(newline.len()).position(|window| window == newline.as_bytes())?;
+        let lines = &block[header_len + newline.len()..];
+        let lines = lines.strip_suffix(newline.as_bytes()).unwrap_or(lines);
+        let chomp = match block[..header_len].last() {
+            Some(b'-') => Chomp::Strip,
+            Some(b'+') => Chomp::Keep,
+            _ => Chomp::Clip,
+        };
+        let header = SecretText::copy_of(&block[..header_len]);
+        Some(Self { header, lines: SecretText::copy_of(lines), chomp })
     }
-}
 
-/// Whether the value can stand in a block with this header.
-fn block_can_hold(text: &[u8], leaf: &Leaf, shape: BlockShape, value: &[u8]) -> bool {
-    let breaks = value.len() - value.trim_ascii_end_matches(b'\n').len();
-    let at_open_end = leaf.span.end == text.len() && !text.ends_with(b"\n");
-    let breaks_fit = match shape.chomp {
-        Chomp::Strip => breaks == 0,
-        Chomp::Clip => breaks == usize::from(!at_open_end) && value.len() > breaks,
-        Chomp::Keep => breaks >= 1 && !at_open_end,
-    };
-    let starts_blank = matches!(value.first(), Some(b' ' | b'\n' | b'\t'));
-    breaks_fit && (shape.explicit_indent || !starts_blank) && scalar::block_can_hold(value)
+    /// Whether these lines mean the same below a header that is in the text already.
+    fn fits(&self, text: &[u8], leaf: &Leaf, shape: BlockShape, value: &[u8]) -> bool {
+        let at_open_end = leaf.span.end == text.len() && !text.ends_with(b"\n");
+        let breaks_fit = match shape.chomp {
+            Chomp::Strip => self.chomp == Chomp::Strip,
+            Chomp::Clip if at_open_end => self.chomp == Chomp::Strip,
+            Chomp::Clip => self.chomp == Chomp::Clip,
+            Chomp::Keep => self.chomp != Chomp::Strip && !at_open_end,
+        };
+        breaks_fit && (shape.explicit_indent || !matches!(value.first(), Some(b' ' | b'\n')))
+    }
 }
 
 // ---------------------------------------------------------------- opening
@@ -293,30 +306,26 @@ fn open_block(patch: &mut Patch, document: &Document, leaf: &Leaf, shape: BlockS
     let text = document.bytes();
     let bytes = value.expose();
     let newline = line_break(text);
-    if value.kind() == Kind::Str && block_can_hold(text, leaf, shape, bytes) {
-        let breaks = bytes.len() - bytes.trim_ascii_end_matches(b'\n').len();
-        let breaks = if shape.chomp == Chomp::Keep { breaks } else { 1 };
-        let lines = if shape.folded {
-            scalar::folded_lines(bytes, shape.indent, newline, breaks)
-        } else {
-            Some(literal_lines(bytes, shape.indent, newline, breaks))
-        };
-        if let Some(lines) = lines {
-            return patch.replace(block_content(text, leaf, shape), lines);
+    let content = block_content(text, leaf, shape);
+    if is_text(value) {
+        let block = NewBlock::of(bytes, shape.parent_indent, shape.indent, newline, shape.folded);
+        if let Some(block) = block.filter(|block| block.fits(text, leaf, shape, bytes)) {
+            return patch.replace(content, block.lines);
         }
     }
     // The header does not fit the value any more: header and content anew.
-    let content = block_content(text, leaf, shape);
     let span = Span::new(leaf.span.start, content.end);
     match spelling(value, Slot::Plain, false) {
         Some(spelled) => patch.replace(span, spelled),
-        None => {
-            let (header, lines) = new_block(bytes, leaf, shape.indent, newline);
-            let mut block = SecretText::from(header);
-            block.push_str(newline);
-            block.push(lines.expose());
-            patch.replace(span, block);
-        }
+        None => match NewBlock::of(bytes, shape.parent_indent, shape.indent, newline, false) {
+            Some(block) => {
+                let mut whole = block.header;
+                whole.push_str(newline);
+                whole.push(block.lines.expose());
+                patch.replace(span, whole);
+            }
+            None => patch.replace(span, quoted(bytes)),
+        },
     }
 }
 
@@ -324,44 +333,31 @@ fn open_block(patch: &mut Patch, document: &Document, leaf: &Leaf, shape: BlockS
 fn open_as_new_block(patch: &mut Patch, document: &Document, leaf: &Leaf, value: &Plaintext) {
     let text = document.bytes();
     let newline = line_break(text);
-    let column = if leaf.in_list {
-        leaf.parent_indent.max(0) as usize + 2
-    } else {
-        next_level(leaf.parent_indent.max(0) as usize, indent_of(document))
+    let parent = leaf.parent_indent.max(0).unsigned_abs();
+    let column = if leaf.in_list { parent + 2 } else { next_level(parent, indent_of(document)) };
+    let block = NewBlock::of(value.expose(), leaf.parent_indent, column, newline, false);
+    let Some(block) = block.filter(|_| text.ends_with(b"\n")) else {
+        return replace_scalar(patch, text, leaf, quoted(value.expose()));
     };
-    let (header, lines) = new_block(value.expose(), leaf, column, newline);
     let line_end = end_of_line(text, leaf.span.end);
-    let rest = &text[leaf.span.end..line_end];
-    let break_at = line_end - (rest.len() - rest.trim_ascii_end().len()).min(rest.len());
+    let line = &text[..line_end];
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    let break_at = line.strip_suffix(b"\r").unwrap_or(line).len();
     let mut content = SecretText::from(newline);
-    content.push(lines.expose());
-    if rest.trim_ascii().is_empty() {
-        let mut block = SecretText::from(header);
-        block.push(content.expose());
-        patch.replace(leaf.span, block);
+    content.push(block.lines.expose());
+    if text[leaf.span.end..break_at].trim_ascii().is_empty() {
+        let mut whole = block.header;
+        whole.push(content.expose());
+        patch.replace(Span::new(leaf.span.start, break_at), whole);
     } else {
         // A comment stands behind the value: it stays behind the header.
-        patch.replace(leaf.span, header);
+        patch.replace(leaf.span, block.header);
         patch.replace(Span::at(break_at), content);
     }
 }
 
-/// Header and lines of a new literal block; the last line break is left to the text around it.
-fn new_block(value: &[u8], leaf: &Leaf, column: usize, newline: &str) -> (String, SecretText) {
-    let breaks = value.len() - value.trim_ascii_end_matches(b'\n').len();
-    let only_breaks = breaks == value.len();
-    let chomp = match breaks {
-        0 => "-",
-        1 if !only_breaks => "",
-        _ => "+",
-    };
-    let starts_blank = matches!(value.first(), Some(b' ' | b'\n'));
-    let hint = if starts_blank {
-        (column as isize - leaf.parent_indent.max(0)).max(1).to_string()
-    } else {
-        String::new()
-    };
-    (format!("|{hint}{chomp}"), literal_lines(value, column, newline, breaks))
+pub(super) fn quoted(bytes: &[u8]) -> SecretText {
+    std::str::from_utf8(bytes).map_or_else(|_| binary(bytes), scalar::double_quoted)
 }
 
 /// The next column of a level of `indent` columns behind `column`: go-yaml rounds up to whole levels.
