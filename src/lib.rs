@@ -7,6 +7,7 @@ pub mod env;
 pub mod key_path;
 pub mod keyring;
 pub mod mac;
+pub mod metadata;
 pub mod provider;
 pub mod secret;
 pub mod selection;
