@@ -2,19 +2,26 @@
 #![forbid(unsafe_code)]
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+pub mod cipher;
 pub mod config;
 pub mod env;
 pub mod go_regex;
 pub mod key_path;
+pub mod keyring;
+pub mod mac;
+pub mod metadata;
 pub mod provider;
 pub mod secret;
 pub mod selection;
+pub mod shamir;
 pub mod span;
+pub mod timestamp;
 pub mod value;
 
 pub use config::{Config, CreationRule};
 pub use env::Env;
 pub use key_path::{Aad, KeyPath, Step, TreePath};
+pub use keyring::Keyring;
 pub use provider::{KeyGroup, MasterKey, Session};
 pub use secret::{DataKey, KeyPart, SecretBytes, SecretText};
 pub use selection::{CommentStack, Selection, SelectionRule};
