@@ -248,11 +248,11 @@ pub struct CreationRule {
     age: KeyList,
     pgp: KeyList,
     gcp_kms: KeyList,
-    #[serde(deserialize_with = "or_default")]
+    #[serde(deserialize_with = "list")]
     hckms: Vec<String>,
     azure_keyvault: KeyList,
     hc_vault_transit_uri: KeyList,
-    #[serde(deserialize_with = "or_default")]
+    #[serde(deserialize_with = "list")]
     key_groups: Vec<GroupEntry>,
     #[serde(deserialize_with = "or_default")]
     shamir_threshold: i64,
@@ -421,8 +421,9 @@ impl Default for Stores {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct ConfigFile {
+    #[serde(deserialize_with = "optional_list")]
     creation_rules: Option<Vec<CreationRule>>,
-    #[serde(deserialize_with = "or_default")]
+    #[serde(deserialize_with = "list")]
     destination_rules: Vec<DestinationRule>,
     #[serde(deserialize_with = "or_default")]
     stores: Stores,
@@ -432,21 +433,21 @@ struct ConfigFile {
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
 #[serde(default)]
 struct GroupEntry {
-    #[serde(deserialize_with = "or_default")]
+    #[serde(deserialize_with = "list")]
     merge: Vec<GroupEntry>,
-    #[serde(deserialize_with = "or_default")]
+    #[serde(deserialize_with = "list")]
     kms: Vec<KmsEntry>,
-    #[serde(deserialize_with = "or_default")]
+    #[serde(deserialize_with = "list")]
     gcp_kms: Vec<GcpKmsEntry>,
-    #[serde(deserialize_with = "or_default")]
+    #[serde(deserialize_with = "list")]
     hckms: Vec<HcKmsEntry>,
-    #[serde(deserialize_with = "or_default")]
+    #[serde(deserialize_with = "list")]
     azure_keyvault: Vec<AzureEntry>,
-    #[serde(deserialize_with = "or_default")]
+    #[serde(deserialize_with = "list")]
     hc_vault: Vec<String>,
-    #[serde(deserialize_with = "or_default")]
+    #[serde(deserialize_with = "list")]
     age: Vec<String>,
-    #[serde(deserialize_with = "or_default")]
+    #[serde(deserialize_with = "list")]
     pgp: Vec<String>,
 }
 
@@ -660,6 +661,19 @@ fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(from: D)
     Option::deserialize(from).map(Option::unwrap_or_default)
 }
 
+/// A list whose `null` is empty.
+fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Vec<T>, D::Error> {
+    optional_list(from).map(Option::unwrap_or_default)
+}
+
+/// A list, or `null`. sops: an element that is `null` does not count.
+fn optional_list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    from: D,
+) -> Result<Option<Vec<T>>, D::Error> {
+    let list: Option<Vec<Option<T>>> = Option::deserialize(from)?;
+    Ok(list.map(|elements| elements.into_iter().flatten().collect()))
+}
+
 /// A boolean, which YAML 1.1 also spells with these words. sops takes them where it expects a boolean.
 fn yaml_1_1_bool<'de, D: Deserializer<'de>>(from: D) -> Result<bool, D::Error> {
     #[derive(Deserialize)]
@@ -682,6 +696,8 @@ fn yaml_1_1_bool<'de, D: Deserializer<'de>>(from: D) -> Result<bool, D::Error> {
 
 /// Reads the first document of `text`; nothing at all is the default.
 fn read_yaml<T: DeserializeOwned + Default>(text: &str) -> Result<T, serde_yaml::Error> {
+    // The parser takes a byte order mark for the start of the first key.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let Some(document) = serde_yaml::Deserializer::from_str(text).next() else { return Ok(T::default()) };
     // The untyped tree refuses any key that occurs twice; the typed reader passes over unknown ones.
     let mut tree = serde_yaml::Value::deserialize(document)?;
@@ -990,6 +1006,32 @@ creation_rules:
         assert_eq!(names(&rule.key_groups().unwrap()), [[ALICE]]);
         assert_eq!(rule.shamir_threshold(), Some(2));
         assert_eq!(rule.selection().unwrap(), Some(SelectionRule::EncryptedSuffix("_s".into())));
+    }
+
+    #[test]
+    fn elements_that_are_null_do_not_count() {
+        let text = "creation_rules:\n  -\n  - {aws_profile: second}\n";
+        assert_eq!(matched(text, "/repo/a"), "second");
+        assert_eq!(
+            matched("creation_rules: [~]", "/repo/a"),
+            "no creation rule of /repo/.sops.yaml matches a"
+        );
+        let rule = rule(&format!("key_groups:\n  - age: [{ALICE}, ~]\n  - ~"));
+        assert_eq!(names(&rule.key_groups().unwrap()), [[ALICE]]);
+    }
+
+    #[test]
+    fn a_byte_order_mark_does_not_hide_the_first_key() {
+        assert_eq!(matched("\u{feff}creation_rules: [{aws_profile: all}]", "/repo/a"), "all");
+        assert_eq!(matched("\u{feff}", "/repo/a"), "no config");
+    }
+
+    #[test]
+    fn only_the_first_document_is_read() {
+        assert_eq!(
+            matched("creation_rules: [{aws_profile: all}]\n---\ncreation_rules: 5\n", "/repo/a"),
+            "all"
+        );
     }
 
     #[test]

@@ -285,8 +285,11 @@ impl WrappedKey {
 }
 
 /// Master keys of which any one gives the group's part of the data key.
+///
+/// Beside the keys stand the fields of a file's group that this version does not know, such as the keys of
+/// a provider that sops learns later; they are kept to be written back.
 #[derive(Default)]
-pub struct KeyGroup(pub Vec<GroupKey>);
+pub struct KeyGroup(pub Vec<GroupKey>, pub Vec<(String, Tree)>);
 
 impl KeyGroup {
     /// A group of `keys` that have wrapped nothing yet; a key named twice is taken once.
