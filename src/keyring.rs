@@ -344,6 +344,13 @@ impl Keyring {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cipher::{Cipher, EncryptedValue, looks_sealed};
+    use crate::key_path::{Aad, KeyPath};
+    use crate::mac::MacHasher;
+    use crate::metadata::Metadata;
+    use crate::metadata::tests::{lines, yaml};
+    use crate::secret::SecretBytes;
+    use crate::value::{Kind, Plaintext, Tree};
     use std::sync::{Arc, Mutex};
 
     /// Wraps by writing the part down in hexadecimal; holds credentials for the keys it is told.
@@ -542,5 +549,109 @@ mod tests {
         };
         let reason = failures[0].reasons[0].to_string();
         assert_eq!(reason, "PGP is not available in this build, so key ABCD cannot be used");
+    }
+
+    const OF_SOPS: &str = include_str!("../testdata/vectors/sops-3.13.3-values.yaml");
+    const OF_SOPS_TWO_GROUPS: &str = include_str!("../testdata/vectors/sops-3.13.3-two-groups.yaml");
+    const TEST_KEY: &str = include_str!("../testdata/keys/age-test.txt");
+    const OTHER_KEY: &str = include_str!("../testdata/keys/age-other.txt");
+
+    fn keyring_with(key_file: &str) -> Keyring {
+        let secrets = key_file.lines().filter(|line| line.starts_with("AGE-")).collect::<Vec<_>>().join("\n");
+        Keyring::new(Session::new(crate::Env::from_iter([("SOPS_AGE_KEY", secrets)])))
+    }
+
+    /// Opens every sealed leaf below `tree`, hashes all, and writes them down as `path kind text`.
+    fn open_leaves(
+        tree: &Tree,
+        path: &mut KeyPath,
+        cipher: &Cipher,
+        mac: &mut MacHasher,
+        out: &mut Vec<String>,
+    ) {
+        match tree {
+            Tree::Null => {}
+            Tree::List(items) => items.iter().for_each(|item| open_leaves(item, path, cipher, mac, out)),
+            Tree::Map(entries) => {
+                for (key, value) in entries.iter().filter(|(key, _)| key != "sops") {
+                    path.push(key);
+                    open_leaves(value, path, cipher, mac, out);
+                    path.pop();
+                }
+            }
+            Tree::Leaf(leaf) if looks_sealed(leaf.expose()) => {
+                let opened = EncryptedValue::parse(leaf.expose()).unwrap().open(cipher, &path.aad()).unwrap();
+                mac.update(&opened);
+                let text = std::str::from_utf8(opened.expose()).unwrap();
+                out.push(format!("{} {} {text}", path.components().join("."), opened.kind().name()));
+            }
+            Tree::Leaf(leaf) => mac.update(leaf),
+        }
+    }
+
+    #[test]
+    fn a_file_of_sops_opens_for_each_recipient_and_its_mac_holds() {
+        let tree = yaml(OF_SOPS);
+        let metadata = Metadata::from_tree(tree.entry("sops").unwrap()).unwrap();
+        for key_file in [TEST_KEY, OTHER_KEY] {
+            let key = keyring_with(key_file).unlock(&metadata.key_groups, metadata.shamir_threshold).unwrap();
+            let (cipher, mut mac, mut leaves) = (Cipher::new(&key), MacHasher::new(false), Vec::new());
+            open_leaves(&tree, &mut KeyPath::root(), &cipher, &mut mac, &mut leaves);
+            let expected = [
+                "text str hello",
+                "app.port int 8080",
+                "app.ratio float 1.5",
+                "app.debug bool True",
+                "app.when time 2024-01-01T00:00:00Z",
+                "list str a",
+                "list.b str ünïcode",
+            ];
+            assert_eq!(leaves, expected);
+            mac.finish().verify(&metadata.mac, &cipher, &metadata.last_modified.aad()).unwrap();
+            for (line, aad, text) in [(0, ":", " top"), (3, "app:", " in app")] {
+                let comment = OF_SOPS.lines().nth(line).unwrap().trim().strip_prefix('#').unwrap();
+                let comment = EncryptedValue::parse(comment.as_bytes()).unwrap();
+                let opened = comment.open(&cipher, &Aad::of_text(aad)).unwrap();
+                assert!(opened == Plaintext::new(Kind::Comment, SecretBytes::copy_of(text.as_bytes())));
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_of_sops_with_two_groups_opens_with_both_keys_only() {
+        let tree = yaml(OF_SOPS_TWO_GROUPS);
+        let metadata = Metadata::from_tree(tree.entry("sops").unwrap()).unwrap();
+        let unlock = |keys: &str| keyring_with(keys).unlock(&metadata.key_groups, metadata.shamir_threshold);
+        let Err(UnlockError::NotEnough { sources, .. }) = unlock(TEST_KEY) else {
+            panic!("one key must not suffice")
+        };
+        assert!(sources.iter().any(|report| report.place == "SOPS_AGE_KEY"));
+        let cipher = Cipher::new(&unlock(&format!("{TEST_KEY}\n{OTHER_KEY}")).unwrap());
+        let a = EncryptedValue::parse(
+            OF_SOPS_TWO_GROUPS.lines().next().unwrap().strip_prefix("a: ").unwrap().as_bytes(),
+        );
+        let opened = a.unwrap().open(&cipher, &Aad::of_text("a:")).unwrap();
+        assert!(opened == Plaintext::text("x"));
+        let mut mac = MacHasher::new(metadata.mac_only_encrypted);
+        mac.update(&opened);
+        mac.finish().verify(&metadata.mac, &cipher, &metadata.last_modified.aad()).unwrap();
+    }
+
+    #[test]
+    fn the_metadata_of_a_file_of_sops_is_written_back_as_it_was() {
+        for text in [OF_SOPS, OF_SOPS_TWO_GROUPS] {
+            let tree = yaml(text);
+            let block = tree.entry("sops").unwrap();
+            assert_eq!(lines(&Metadata::from_tree(block).unwrap().to_tree()), lines(block));
+        }
+    }
+
+    #[test]
+    fn what_this_keyring_wraps_each_recipient_unwraps() {
+        let mut metadata = Metadata::from_tree(yaml(OF_SOPS_TWO_GROUPS).entry("sops").unwrap()).unwrap();
+        let both = keyring_with(&format!("{TEST_KEY}\n{OTHER_KEY}"));
+        let threshold = both.wrap(&mut metadata.key_groups, 2, &data_key()).unwrap();
+        assert_eq!(both.unlock(&metadata.key_groups, threshold).unwrap().expose(), data_key().expose());
+        assert!(metadata.key_groups.iter().all(|group| group.0[0].created_at.is_none()));
     }
 }

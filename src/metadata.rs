@@ -292,7 +292,9 @@ fn read_selection(fields: &mut Fields<'_>) -> Result<SelectionRule, MetadataErro
     Ok(found.map_or_else(default, |(_, rule)| rule))
 }
 
-const SELECTION_FIELDS: [(&str, fn(String) -> SelectionRule); 6] = [
+type SelectionOf = fn(String) -> SelectionRule;
+
+const SELECTION_FIELDS: [(&str, SelectionOf); 6] = [
     ("unencrypted_suffix", SelectionRule::UnencryptedSuffix),
     ("encrypted_suffix", SelectionRule::EncryptedSuffix),
     ("unencrypted_regex", SelectionRule::UnencryptedRegex),
@@ -535,11 +537,11 @@ fn boolean_of(value: &Tree) -> Option<bool> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     /// Reads YAML as these tests write it: enough of it to say what a block looks like.
-    fn yaml(text: &str) -> Tree {
+    pub(crate) fn yaml(text: &str) -> Tree {
         fn tree(value: &serde_yaml::Value) -> Tree {
             match value {
                 serde_yaml::Value::Null => Tree::Null,
@@ -564,7 +566,7 @@ mod tests {
     }
 
     /// Writes a tree as the tests compare it: one line a leaf, kinds other than text named.
-    fn lines(tree: &Tree) -> String {
+    pub(crate) fn lines(tree: &Tree) -> String {
         fn walk(tree: &Tree, path: &str, out: &mut Vec<String>) {
             match tree {
                 Tree::Null => out.push(format!("{path} null")),

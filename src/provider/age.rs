@@ -386,3 +386,256 @@ fn parse_identities(text: &str, per_line: PerLine) -> Result<Vec<x25519::Identit
         _ => Ok(identities),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    const TEST_RECIPIENT: &str = "age1sv0g8xzeuccps92cmuppygcx6j2swfr52gcxttaz6c0nlnv2dgvs2saj67";
+    const TEST_KEY: &str = include_str!("../../testdata/keys/age-test.txt");
+    const OTHER_KEY: &str = include_str!("../../testdata/keys/age-other.txt");
+
+    fn secret_of(file: &str) -> &str {
+        file.lines().find(|line| line.starts_with("AGE-SECRET-KEY-1")).unwrap()
+    }
+
+    fn session<const N: usize>(variables: [(&str, &str); N]) -> Session {
+        Session::new(Env::from_iter(variables))
+    }
+
+    fn wrapped() -> WrappedKey {
+        let recipient = Recipient::parse(TEST_RECIPIENT).unwrap();
+        recipient.wrap(&KeyPart::from_bytes(vec![7; 32]), &session([])).unwrap()
+    }
+
+    /// Whether `session` opens what was wrapped for the test key.
+    fn opens(session: &Session) -> bool {
+        let part = Recipient::of_file(TEST_RECIPIENT).unwrap(&wrapped(), session).unwrap();
+        part.is_some_and(|part| part.expose() == [7; 32])
+    }
+
+    fn outcome(session: &Session, place: &str) -> SourceOutcome {
+        session.sources().into_iter().find(|report| report.place == place).unwrap().outcome
+    }
+
+    fn rejected(reason: &str) -> SourceOutcome {
+        SourceOutcome::Rejected { reason: reason.to_owned() }
+    }
+
+    #[test]
+    fn recipients_are_told_apart_by_their_beginning() {
+        for (text, kind) in [
+            (TEST_RECIPIENT, RecipientKind::X25519),
+            ("age1pq1xyz", RecipientKind::PostQuantum),
+            ("age1yubikey1xyz", RecipientKind::Plugin),
+            ("ssh-ed25519 AAAA me@host", RecipientKind::Ssh),
+        ] {
+            let recipient = Recipient::parse(&format!(" {text}\n")).unwrap();
+            assert_eq!((recipient.kind(), recipient.to_string().as_str()), (kind, text));
+        }
+        assert_eq!(Recipient::of_file("x").kind(), RecipientKind::Unknown);
+    }
+
+    #[test]
+    fn broken_recipients_are_refused() {
+        for text in ["", "x", "age1", &TEST_RECIPIENT[..60], &TEST_RECIPIENT.replace("sv0g", "sv0h")] {
+            assert!(matches!(Recipient::parse(text), Err(KeyTextError::Malformed { .. })), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_secret_key_in_place_of_a_recipient_is_not_repeated() {
+        let secret = secret_of(TEST_KEY);
+        for text in [secret.to_owned(), secret.to_lowercase(), format!("age1x {secret}")] {
+            let error = Recipient::parse(&text).unwrap_err();
+            assert_eq!(error, KeyTextError::Secret { provider: "age" });
+            assert!(!format!("{error} {error:?}").to_uppercase().contains(&secret[20..40]));
+        }
+    }
+
+    #[test]
+    fn a_wrapped_key_is_one_armored_file_with_a_final_newline() {
+        let wrapped = wrapped();
+        let lines: Vec<&str> = wrapped.as_str().split('\n').collect();
+        let [first, body @ .., last, ""] = &lines[..] else { panic!("{}", wrapped.as_str()) };
+        assert_eq!(*first, "-----BEGIN AGE ENCRYPTED FILE-----");
+        assert_eq!(*last, "-----END AGE ENCRYPTED FILE-----");
+        let (tail, full) = body.split_last().unwrap();
+        assert!(full.iter().all(|line| line.len() == 64) && tail.len() <= 64);
+    }
+
+    #[test]
+    fn blanks_around_the_armor_and_carriage_returns_do_not_matter() {
+        let spelled = WrappedKey::new(format!(" \r\n{}\n", wrapped().as_str().replace('\n', "\r\n")));
+        let session = session([(KEY, secret_of(TEST_KEY))]);
+        let part = Recipient::of_file(TEST_RECIPIENT).unwrap(&spelled, &session).unwrap().unwrap();
+        assert_eq!(part.expose(), [7; 32]);
+    }
+
+    #[test]
+    fn damaged_armor_is_an_error_and_another_key_is_not() {
+        let session = session([(KEY, secret_of(TEST_KEY))]);
+        let unwrap = |text: &str| Recipient::of_file(TEST_RECIPIENT).unwrap(&WrappedKey::new(text), &session);
+        let text = wrapped().as_str().to_owned();
+        let middle = text.len() - 60;
+        let flipped = if &text[middle..=middle] == "A" { "B" } else { "A" };
+        let changed = format!("{}{flipped}{}", &text[..middle], &text[middle + 1..]);
+        for damaged in ["", "x", &text[..text.len() / 2], &changed] {
+            assert!(matches!(unwrap(damaged), Err(ProviderError::Damaged { .. })), "{damaged}");
+        }
+        assert!(!opens(&self::session([(KEY, secret_of(OTHER_KEY))])));
+    }
+
+    #[test]
+    fn other_kinds_of_recipients_say_so_when_used() {
+        let recipient = Recipient::parse("ssh-ed25519 AAAA").unwrap();
+        let session = session([]);
+        let wrap = recipient.wrap(&KeyPart::from_bytes(vec![7; 32]), &session).unwrap_err();
+        let unwrap = recipient.unwrap(&wrapped(), &session).err().unwrap();
+        for error in [wrap, unwrap] {
+            let text = "ssh keys as age recipients are not available in this build, so key ssh-ed25519 AAAA cannot be used";
+            assert_eq!(error.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn the_key_variable_holds_several_lines_and_words() {
+        let both = format!("# mine\n\n{} \t{}\r\n", secret_of(OTHER_KEY), secret_of(TEST_KEY));
+        let session = session([(KEY, &both)]);
+        assert!(opens(&session));
+        assert_eq!(outcome(&session, KEY), SourceOutcome::Loaded(2));
+        assert_eq!(outcome(&session, KEY_FILE), SourceOutcome::Absent);
+    }
+
+    #[test]
+    fn one_bad_line_rejects_its_source_and_is_not_repeated() {
+        let secret = secret_of(TEST_KEY);
+        for (line, reason) in [
+            ("nonsense", "line 2 is not an age identity"),
+            (&format!(" {secret}")[..], "line 2 is not an age identity"),
+            (&secret.replace("CDQF", "CDQG"), "line 2: invalid Bech32 encoding"),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let file = folder.path().join("keys");
+            fs::write(&file, format!("{secret}\n{line}\n")).unwrap();
+            let session = session([(KEY_FILE, file.to_str().unwrap())]);
+            assert!(!opens(&session));
+            assert_eq!(outcome(&session, KEY_FILE), rejected(reason));
+        }
+    }
+
+    #[test]
+    fn a_bad_source_does_not_spoil_a_good_one() {
+        let session = session([(KEY, secret_of(TEST_KEY)), (KEY_FILE, "/nowhere/keys")]);
+        assert!(opens(&session));
+        let SourceOutcome::Rejected { reason } = outcome(&session, KEY_FILE) else {
+            panic!("there is no such file")
+        };
+        assert!(reason.starts_with("cannot read \"/nowhere/keys\": "), "{reason}");
+    }
+
+    #[test]
+    fn an_empty_variable_counts_as_present() {
+        let session = session([(KEY, ""), (KEY_FILE, "")]);
+        assert!(!opens(&session));
+        assert_eq!(outcome(&session, KEY), SourceOutcome::Loaded(0));
+        assert!(matches!(outcome(&session, KEY_FILE), SourceOutcome::Rejected { .. }));
+    }
+
+    #[test]
+    fn identities_of_kinds_to_come_leave_the_others_usable() {
+        let mixed = format!("AGE-PLUGIN-YUBIKEY-1XYZ {}", secret_of(TEST_KEY));
+        assert!(opens(&session([(KEY, &mixed)])));
+        let alone = session([(KEY, "AGE-SECRET-KEY-PQ-1XYZ")]);
+        assert!(!opens(&alone));
+        assert_eq!(outcome(&alone, KEY), rejected("post-quantum identities are not available in this build"));
+        let sealed = session([(KEY, "age-encryption.org/v1\n")]);
+        assert!(!opens(&sealed));
+        let reason = "identity files with a passphrase are not available in this build";
+        assert_eq!(outcome(&sealed, KEY), rejected(reason));
+    }
+
+    #[test]
+    fn ssh_keys_are_mentioned_only_when_they_are_asked_for() {
+        let asked = session([(SSH_KEYS[0], "/id")]);
+        assert!(!opens(&asked));
+        assert_eq!(outcome(&asked, SSH_KEYS[0]), rejected("ssh keys are not available in this build"));
+        let not_asked = session([]);
+        assert!(!opens(&not_asked));
+        assert!(not_asked.sources().iter().all(|report| !report.place.contains("SSH")));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_users_settings_hold_a_file_of_keys() {
+        let home = tempfile::tempdir().unwrap();
+        for (variable, folder) in [("HOME", ".config/sops/age"), ("XDG_CONFIG_HOME", "sops/age")] {
+            let folder = home.path().join(folder);
+            let session = || session([(variable, home.path().to_str().unwrap())]);
+            let file = folder.join("keys.txt");
+            let absent = session();
+            assert!(!opens(&absent));
+            assert_eq!(outcome(&absent, file.to_str().unwrap()), SourceOutcome::Absent);
+            fs::create_dir_all(&folder).unwrap();
+            fs::write(&file, TEST_KEY).unwrap();
+            assert!(opens(&session()));
+        }
+    }
+
+    #[test]
+    fn sources_are_read_once_a_session() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("keys");
+        fs::write(&file, TEST_KEY).unwrap();
+        let session = session([(KEY_FILE, file.to_str().unwrap())]);
+        assert!(session.sources().is_empty(), "nothing is read before it is needed");
+        assert!(opens(&session));
+        fs::remove_file(&file).unwrap();
+        assert!(opens(&session));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_command_gives_keys_and_learns_the_recipient() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("log");
+        let script = format!(
+            "sh -c 'echo \"$SOPS_AGE_RECIPIENT $OWN\" >> \"$LOG\"; test -t 0 && exit 9; echo {}'",
+            secret_of(TEST_KEY)
+        );
+        let path = std::env::var("PATH").unwrap();
+        let variables = [(KEY_CMD, &*script), ("LOG", log.to_str().unwrap()), ("OWN", "x"), ("PATH", &path)];
+        let session = session(variables);
+        assert!(opens(&session) && opens(&session));
+        assert_eq!(fs::read_to_string(&log).unwrap(), format!("{TEST_RECIPIENT} x\n"));
+        assert_eq!(outcome(&session, KEY_CMD), SourceOutcome::Loaded(1));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_command_is_not_a_shell_line_and_may_fail() {
+        let path = std::env::var("PATH").unwrap();
+        let reason = |command: &str| {
+            let session = session([(KEY_CMD, command), ("PATH", &path)]);
+            assert!(!opens(&session));
+            match outcome(&session, KEY_CMD) {
+                SourceOutcome::Rejected { reason } => reason,
+                other => panic!("{command}: {other:?}"),
+            }
+        };
+        assert_eq!(reason("echo $HOME; true"), "line 1 is not an age identity");
+        assert_eq!(reason("false"), "\"false\" failed: exit status: 1");
+        assert_eq!(reason("echo 'x"), "a quote is not closed");
+        assert_eq!(reason(""), "it is empty");
+        assert!(reason("/nowhere/program x").starts_with("cannot run \"/nowhere/program\": "));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_command_is_not_run_when_a_key_lies_ready() {
+        let session = session([(KEY, secret_of(TEST_KEY)), (KEY_CMD, "/nowhere/program")]);
+        assert!(opens(&session));
+        assert!(session.sources().iter().all(|report| report.place != KEY_CMD));
+    }
+}
