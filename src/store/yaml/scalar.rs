@@ -248,19 +248,21 @@ pub(crate) enum Style {
 /// A text that is not UTF-8 has no style: it becomes `!!binary` with [`encode_binary`]. The text `<<` is
 /// `Plain`, but sops writes `!!merge <<`: without the tag it would be a merge.
 ///
-/// A block is a choice only, not a promise: [`literal_block`] may still have to decline.
+/// The text can be written in the style that is returned; only a block needs room for its lines, so
+/// [`literal_block`] may still decline. Two kinds of text get double quotes where sops chooses otherwise: those
+/// of several lines that start with a tab, and those with U+2028 or U+2029 between other characters.
 pub(crate) fn normal_style(text: &str, flow: bool) -> Style {
     let shape = Shape::of(text);
     let reads_as_text = matches!(resolve(text), Resolved::Str | Resolved::Merge);
     if text.contains('\n') {
         // sops: a block that starts with a tab fails in the library, which loses the value. Quotes keep it.
-        let block = !flow && shape.allows_block() && !text.starts_with('\t');
+        let block = !flow && shape.allows_block() && !text.starts_with('\t') && !text.contains(SEPARATORS);
         if block { Style::Literal } else { Style::Double }
     } else if !reads_as_text || is_legacy_word(text) {
         Style::Double
     } else if shape.allows_plain() && !(flow && shape.flow_indicators) {
         Style::Plain
-    } else if shape.allows_single() {
+    } else if shape.allows_single() && !shape.text_after_separator {
         Style::Single
     } else {
         Style::Double
@@ -296,7 +298,7 @@ pub(crate) fn is_legacy_word(text: &str) -> bool {
     OLD_BOOLS.contains(&text) || is_base_60(text)
 }
 
-/// The text between single quotes; the text must be one that [`can_hold`] allows.
+/// The text between single quotes; it must be one that [`can_hold`] allows or [`normal_style`] chose them for.
 pub(crate) fn single_quoted(text: &str) -> SecretText {
     let mut quoted = SecretText::with_capacity(text.len() + 2);
     quoted.push(b"'");
@@ -336,8 +338,9 @@ pub(crate) fn double_quoted(text: &str) -> SecretText {
 /// not the offset of the lines, and then cannot read it back.
 ///
 /// `None` when no block can say the text: it is empty, starts with a tab, has characters or line breaks
-/// that only escapes can keep, or needs a digit above 9. Texts that sops would put in quotes although a block could
-/// hold them (spaces at the end of a line, emoji) are written; ask [`normal_style`] for the choice of sops.
+/// that only escapes can keep, or needs a digit above 9; or when the lines would not be indented. Texts that
+/// sops would put in quotes although a block could hold them (spaces at the end of a line, emoji) are
+/// written; ask [`normal_style`] for the choice of sops.
 pub(crate) fn literal_block(
     text: &str,
     parent_indent: isize,
@@ -417,8 +420,8 @@ fn block(
     (reads_back.expose() == text.as_bytes()).then_some(written)
 }
 
-/// The base64 text of a `!!binary` scalar: one line, or when that is too long lines of 70 characters that all end in a
-/// line break. sops writes the first plain, the second as a literal block.
+/// The base64 text of a `!!binary` scalar: one line, or when that is too long lines of 70 characters that all
+/// end in a line break. sops writes the first plain, the second as a literal block.
 pub(crate) fn encode_binary(bytes: &[u8]) -> SecretText {
     const LINE: usize = 70;
     let mut packed = crate::secret::scratch(bytes.len().div_ceil(3) * 4);
@@ -437,7 +440,23 @@ pub(crate) fn encode_binary(bytes: &[u8]) -> SecretText {
 
 // ---- the text of a scalar in the document ----
 
+<<<<<<< HEAD
 /// The text of a plain scalar; `raw` goes from its first to its last character, over several lines perhaps.
+=======
+/// What a block scalar's header says about the line breaks at its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Chomp {
+    /// `-`: none of them counts.
+    Strip,
+    /// No indicator: the first one counts.
+    Clip,
+    /// `+`: all of them count.
+    Keep,
+}
+
+/// The text of a plain scalar; `raw` starts with its first character and may hold blanks and line breaks behind
+/// its last.
+>>>>>>> scalar
 pub(crate) fn decode_plain(raw: &[u8]) -> SecretBytes {
     decode_flow(raw, Style::Plain).expect("only double quotes know escapes")
 }
@@ -507,6 +526,7 @@ fn decode_flow(raw: &[u8], style: Style) -> Result<SecretBytes, EscapeError> {
         // Blanks and line breaks: blanks count only if there is no break, the first break only if it is the
         // only one (as a space) or one of the two that are not folded.
         let gap = at;
+        let text_before = text.0.len();
         let mut has_break = break_is_escaped;
         let mut becomes_space = false;
         while at < raw.len() {
@@ -527,6 +547,7 @@ fn decode_flow(raw: &[u8], style: Style) -> Result<SecretBytes, EscapeError> {
             at += width.max(1);
         }
         if at == raw.len() && style == Style::Plain {
+            text.0.truncate(text_before);
             break;
         }
         if becomes_space {
@@ -674,6 +695,9 @@ fn push_escape(quoted: &mut SecretText, c: char) {
 
 const BOM: char = '\u{feff}';
 
+/// Line and paragraph separator, line breaks in YAML 1.1 that stand for themselves.
+const SEPARATORS: [char; 2] = ['\u{2028}', '\u{2029}'];
+
 /// What go-yaml writes as it is between double quotes.
 fn is_printable(c: char) -> bool {
     matches!(c, '\n' | ' '..='~' | '\u{a0}'..='\u{d7ff}' | '\u{e000}'..='\u{fefe}' | '\u{ff00}'..='\u{fffd}')
@@ -722,6 +746,8 @@ struct Shape {
     block_indicators: bool,
     /// libyaml does not trust it as a plain scalar in flow context.
     flow_indicators: bool,
+    /// A Unicode separator, a line break for libyaml, has something behind it that would need indentation.
+    text_after_separator: bool,
     /// It would really end early, or not start as a plain scalar, in flow context.
     flow_stops: bool,
     special: bool,
@@ -772,6 +798,8 @@ impl Shape {
                 _ => {}
             }
             shape.tab |= c == '\t';
+            shape.text_after_separator |=
+                SEPARATORS.contains(&c) && next.is_some_and(|next| !is_line_break(next));
             shape.special |= c != '\t' && !is_printable(c);
             if c == ' ' {
                 shape.space_at_start |= is_first;
@@ -1247,4 +1275,346 @@ impl Fields<'_> {
 /// Whether a canonical timestamp has an offset that Go reads but refuses to write.
 fn offset_is_a_day(canonical: &[u8]) -> bool {
     matches!(canonical, [.., b'+' | b'-', b'2', b'4'..=b'9', b':', _, _])
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The lines of the vector file that start with `what`: the strings behind it.
+    fn vectors(what: &str) -> Vec<Vec<String>> {
+        let lines = include_str!("../../../testdata/yaml/scalars.txt").lines();
+        let strings = |line| serde_json::Deserializer::from_str(line).into_iter().collect::<Result<_, _>>();
+        let found = lines.filter_map(|line| line.strip_prefix(what)).map(|line| strings(line).unwrap());
+        let found: Vec<Vec<String>> = found.collect();
+        assert!(found.len() > 30, "the vector file has {what} lines");
+        found
+    }
+
+    fn described(value: Result<Option<Plaintext>, NoPlaintext>) -> (String, Vec<u8>) {
+        match value {
+            Ok(None) => ("null".into(), vec![]),
+            Ok(Some(value)) => (value.kind().name().into(), value.expose().to_vec()),
+            Err(NoPlaintext::TooBig) => ("big".into(), vec![]),
+            Err(NoPlaintext::ZoneTooFar) => ("badtime".into(), vec![]),
+        }
+    }
+
+    fn canonical(plain: &str) -> (String, Vec<u8>) {
+        described(plaintext(&resolve(plain), plain.as_bytes()))
+    }
+
+    fn value(kind: Kind, bytes: &str) -> Plaintext {
+        checked(kind, bytes.as_bytes()).unwrap()
+    }
+
+    fn shown(text: Option<&SecretText>) -> Option<&str> {
+        text.map(|text| std::str::from_utf8(text.expose()).unwrap())
+    }
+
+    fn all_spellings(kind: Kind, bytes: &str) -> [Option<String>; 3] {
+        spellings(&value(kind, bytes)).map(|text| shown(text.as_ref()).map(str::to_owned))
+    }
+
+    fn written(style: Style, text: &str, parent_indent: isize, column: usize) -> Vec<u8> {
+        match style {
+            Style::Plain => text.as_bytes().to_vec(),
+            Style::Single => single_quoted(text).expose().to_vec(),
+            Style::Double => double_quoted(text).expose().to_vec(),
+            Style::Literal => literal_block(text, parent_indent, column, "\n").unwrap().expose().to_vec(),
+            Style::Folded => folded_block(text, parent_indent, column, "\n").unwrap().expose().to_vec(),
+        }
+    }
+
+    /// Reads what `written` wrote, or the scalar of a vector.
+    fn read(scalar: &[u8], indent: usize) -> Option<Vec<u8>> {
+        let text = match scalar {
+            [b'\'', raw @ .., b'\''] => decode_single(raw),
+            [b'"', raw @ .., b'"'] => decode_double(raw).ok()?,
+            [b'|' | b'>', ..] => {
+                let end = scalar.iter().position(|b| *b == b'\n').unwrap();
+                let header = &scalar[1..end];
+                let chomp = match (header.contains(&b'-'), header.contains(&b'+')) {
+                    (true, _) => Chomp::Strip,
+                    (_, true) => Chomp::Keep,
+                    _ => Chomp::Clip,
+                };
+                decode_block(&scalar[end + 1..], indent, chomp, scalar[0] == b'>')
+            }
+            _ => decode_plain(scalar),
+        };
+        Some(text.expose().to_vec())
+    }
+
+    #[test]
+    fn plain_scalars_mean_what_they_mean_to_go_yaml() {
+        for vector in vectors("resolve ") {
+            let [text, kind, bytes, _] = &vector[..] else { panic!("{vector:?}") };
+            assert_eq!(canonical(text), (kind.clone(), bytes.clone().into_bytes()), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn values_are_spelled_as_sops_spells_them() {
+        for vector in vectors("resolve ") {
+            let [text, kind, _, spelling] = &vector[..] else { panic!("{vector:?}") };
+            let Ok(Some(value)) = plaintext(&resolve(text), text.as_bytes()) else { continue };
+            let expected = (kind != "str").then_some(spelling.as_str());
+            assert_eq!(shown(spell(&value).as_ref()), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn texts_are_written_as_sops_writes_them() {
+        for vector in vectors("emit ") {
+            let [text, block, flow] = &vector[..] else { panic!("{vector:?}") };
+            let tag = if text == "<<" { "!!merge " } else { "" };
+            let style = normal_style(text, false);
+            let mut document = format!("k: {tag}").into_bytes();
+            document.extend(written(style, text, 0, 4));
+            if style != Style::Literal {
+                document.push(b'\n');
+            }
+            assert_eq!(String::from_utf8(document).unwrap(), *block, "{text:?}");
+            let in_flow = String::from_utf8(written(normal_style(text, true), text, 0, 4)).unwrap();
+            assert_eq!(format!("k: [{tag}{in_flow}]\n"), *flow, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn scalars_in_a_document_have_the_text_that_go_yaml_sees() {
+        for vector in vectors("decode ") {
+            let document = vector[0].strip_prefix("k: ").unwrap();
+            let is_block = document.starts_with(['|', '>']);
+            let scalar = if is_block { document } else { document.strip_suffix('\n').unwrap() };
+            let text = read(scalar.as_bytes(), 2).map(|text| String::from_utf8(text).unwrap());
+            assert_eq!(text.as_ref(), vector.get(1), "{document:?}");
+        }
+    }
+
+    #[test]
+    fn the_merge_word_is_neither_text_nor_map_by_itself() {
+        assert!(matches!(resolve("<<"), Resolved::Merge));
+        assert!(matches!(resolve_tagged("!!merge", "<<"), Ok(Resolved::Merge)));
+        assert!(matches!(resolve_tagged("!!str", "<<"), Ok(Resolved::Str)));
+        assert_eq!(canonical("<<"), ("str".into(), b"<<".to_vec()));
+    }
+
+    #[test]
+    fn a_tag_demands_its_type_and_a_whole_number_may_be_a_float() {
+        let tagged = |tag, text: &str| {
+            resolve_tagged(tag, text).map(|found| described(plaintext(&found, text.as_bytes())))
+        };
+        assert_eq!(tagged("!!float", "0x10"), Ok(("float".into(), b"16".to_vec())));
+        assert_eq!(tagged("!!str", "0x10"), Ok(("str".into(), b"0x10".to_vec())));
+        assert_eq!(tagged("!Ref", "0x10"), Ok(("str".into(), b"0x10".to_vec())));
+        assert_eq!(tagged("!", "0x10"), Ok(("int".into(), b"16".to_vec())));
+        assert_eq!(tagged("!!timestamp", "2001-1-2"), Ok(("time".into(), b"2001-01-02T00:00:00Z".to_vec())));
+        assert_eq!(tagged("!!null", ""), Ok(("null".into(), vec![])));
+        assert_eq!(tagged("!!int", "9223372036854775808"), Ok(("big".into(), vec![])));
+        assert_eq!(tagged("!!int", "1.5"), Err(TagMismatch { expected: "int" }));
+        assert_eq!(tagged("!!float", "9223372036854775808"), Err(TagMismatch { expected: "float" }));
+        assert_eq!(tagged("!!bool", "yes"), Err(TagMismatch { expected: "bool" }));
+    }
+
+    #[test]
+    fn binary_is_base64_with_line_breaks_anywhere() {
+        let decoded = |text| decode_binary(text).map(|bytes| bytes.expose().to_vec());
+        assert_eq!(decoded("//4\n=\r\n"), Ok(vec![0xff, 0xfe]));
+        assert_eq!(decoded("//5="), Ok(vec![0xff, 0xfe]), "unused bits are ignored");
+        assert_eq!(decoded("//4"), Err(BinaryError));
+        assert_eq!(decoded("//4= "), Err(BinaryError));
+    }
+
+    #[test]
+    fn long_binary_is_broken_after_70_characters() {
+        assert_eq!(encode_binary(&[0xff, 0xfe]).expose(), b"//4=");
+        let lines = [b"/".repeat(70), b"\n//\n".to_vec()].concat();
+        assert_eq!(encode_binary(&[0xff; 54]).expose(), lines);
+        assert_eq!(encode_binary(&[0xff; 51]).expose(), b"/".repeat(68));
+    }
+
+    #[test]
+    fn opened_values_are_read_as_leniently_as_sops_does_and_made_canonical() {
+        let read = |kind, bytes: &str| {
+            checked(kind, bytes.as_bytes())
+                .ok()
+                .map(|value| String::from_utf8(value.expose().to_vec()).unwrap())
+        };
+        for (kind, bytes, expected) in [
+            (Kind::Int, "+007", "7"),
+            (Kind::Int, "-9223372036854775808", "-9223372036854775808"),
+            (Kind::Float, "1e3", "1000"),
+            (Kind::Float, "1_0.5", "10.5"),
+            (Kind::Float, "0x1.8p1", "3"),
+            (Kind::Float, "-0X_8p-1078", "-0"),
+            (Kind::Float, "0x1.00000000000008p0", "1"),
+            (Kind::Float, "0x1.000000000000081p0", "1.0000000000000002"),
+            (Kind::Float, "-InFinity", "-Inf"),
+            (Kind::Float, "nan", "NaN"),
+            (Kind::Bool, "T", "True"),
+            (Kind::Bool, "0", "False"),
+            (Kind::Time, "2001-02-03T4:05:06,70+00:00", "2001-02-03T04:05:06.7Z"),
+            (Kind::Str, "\0", "\0"),
+            (Kind::Comment, " c", " c"),
+        ] {
+            assert_eq!(read(kind, bytes).as_deref(), Some(expected), "{bytes}");
+        }
+        for (kind, bytes) in [
+            (Kind::Int, ""),
+            (Kind::Int, "0x10"),
+            (Kind::Int, "1_0"),
+            (Kind::Int, "9223372036854775808"),
+            (Kind::Float, "1e999"),
+            (Kind::Float, "0x1p1024"),
+            (Kind::Float, "0x1"),
+            (Kind::Float, "+nan"),
+            (Kind::Float, "1__0"),
+            (Kind::Bool, "tRUE"),
+            (Kind::Time, "2001-02-03 04:05:06Z"),
+            (Kind::Time, "2001-2-03T04:05:06Z"),
+            (Kind::Time, "2001-02-03T04:05:06+24:00"),
+        ] {
+            assert_eq!(read(kind, bytes), None, "{bytes}");
+        }
+    }
+
+    #[test]
+    fn a_value_has_the_spellings_that_people_use() {
+        let some = |spelling: &str| Some(spelling.to_owned());
+        assert_eq!(all_spellings(Kind::Bool, "True"), [some("true"), some("True"), some("TRUE")]);
+        assert_eq!(all_spellings(Kind::Int, "493"), [some("493"), some("0755"), some("0x1ed")]);
+        assert_eq!(all_spellings(Kind::Int, "-493"), [some("-493"), None, some("-0x1ed")]);
+        assert_eq!(all_spellings(Kind::Float, "1"), [some("1"), some("1.0"), None]);
+        assert_eq!(all_spellings(Kind::Float, "1.5"), [some("1.5"), None, None]);
+        assert_eq!(all_spellings(Kind::Float, "1000000.5"), [some("1.0000005e+06"), None, some("1000000.5")]);
+        assert_eq!(all_spellings(Kind::Float, "1000000"), [some("1e+06"), some("1000000.0"), None]);
+        assert_eq!(all_spellings(Kind::Float, "NaN"), [some(".nan"), None, None]);
+        assert_eq!(
+            all_spellings(Kind::Time, "2001-01-01T00:00:00Z"),
+            [some("2001-01-01T00:00:00Z"), some("2001-01-01"), some("2001-01-01 00:00:00")]
+        );
+        assert_eq!(
+            all_spellings(Kind::Time, "2001-12-15T02:59:43.1Z"),
+            [some("2001-12-15T02:59:43.1Z"), None, some("2001-12-15 02:59:43.1")]
+        );
+        let elsewhere = "2001-12-15T00:00:00+01:00";
+        assert_eq!(all_spellings(Kind::Time, elsewhere), [some(elsewhere), None, None]);
+        assert_eq!(all_spellings(Kind::Str, "true"), [None, None, None]);
+    }
+
+    #[test]
+    fn texts_that_sops_loses_get_double_quotes() {
+        assert_eq!(normal_style("\ta\nb", false), Style::Double);
+        assert_eq!(normal_style("a\u{2028}b", false), Style::Double);
+        assert_eq!(normal_style("a\u{2028}b\n", false), Style::Double);
+    }
+
+    #[test]
+    fn more_styles_can_hold_a_text_than_sops_would_choose() {
+        assert!(can_hold(Style::Plain, "😀 yes", false) && can_hold(Style::Plain, "yes", false));
+        assert!(can_hold(Style::Plain, "http://x:80", true) && !can_hold(Style::Plain, "a,b", true));
+        assert!(!can_hold(Style::Plain, "1", false) && !can_hold(Style::Plain, "a ", false));
+        assert!(can_hold(Style::Single, "a\tb ", false) && !can_hold(Style::Single, "a\nb", false));
+        assert!(can_hold(Style::Literal, "a \n😀", false) && !can_hold(Style::Literal, "a\nb", true));
+        assert!(can_hold(Style::Folded, "a\n b\n\nc", false) && !can_hold(Style::Folded, "\ta", false));
+        assert!(!can_hold(Style::Literal, "", false) && !can_hold(Style::Literal, "a\rb", false));
+    }
+
+    #[test]
+    fn the_indentation_digit_is_the_true_offset() {
+        let literal = |parent, column| {
+            literal_block(" a\n", parent, column, "\n").map(|text| shown(Some(&text)).unwrap().to_owned())
+        };
+        assert_eq!(literal(4, 6).as_deref(), Some("|2\n       a\n"));
+        assert_eq!(literal(-1, 1).as_deref(), Some("|1\n  a\n"));
+        assert_eq!(literal(0, 9).unwrap().chars().nth(1), Some('9'));
+        assert_eq!(literal(0, 10), None);
+        assert_eq!(literal(4, 4), None);
+        assert_eq!(literal(-1, 0), None);
+        assert!(literal_block("a\n", 0, 10, "\n").is_some(), "no digit is needed");
+    }
+
+    #[test]
+    fn a_folded_block_doubles_the_breaks_that_reading_joins() {
+        let folded = folded_block("a\nb\n c\nd\n\ne", 0, 2, "\r\n").unwrap();
+        let expected = ">-\r\n  a\r\n\r\n  b\r\n   c\r\n  d\r\n\r\n\r\n  e\r\n";
+        assert_eq!(shown(Some(&folded)), Some(expected));
+    }
+
+    #[test]
+    fn escapes_that_mean_nothing_are_named_with_their_place() {
+        let error = |raw: &[u8]| decode_double(raw).err();
+        assert_eq!(error(br"a\/"), Some(EscapeError::Unknown { at: 1 }));
+        assert_eq!(error(b"\\"), Some(EscapeError::Unknown { at: 0 }));
+        assert_eq!(error(br"\u12"), Some(EscapeError::NotHexadecimal { at: 0 }));
+        assert_eq!(error(br"\udfff"), Some(EscapeError::NotACharacter { at: 0 }));
+    }
+
+    #[test]
+    fn words_of_yaml_1_1_are_known() {
+        for word in ["y", "NO", "Off", "1:20", "-1_:5", "1:2:03.4_"] {
+            assert!(is_legacy_word(word), "{word}");
+        }
+        for word in ["yEs", "true", "1:60", "1:", ":1", "1:2:", "1:2x", "_1:2", "1.5", "1:2.3.4"] {
+            assert!(!is_legacy_word(word), "{word}");
+        }
+    }
+
+    const TRICKY: &str =
+        "[ab01 \n\t'\"#:,?{}\\[\\]&*!|>%@`<~.=\\\\é\u{85}\u{a0}\u{2028}\u{2029}\u{feff}😀\r\u{1}_+-]{0,12}";
+
+    proptest! {
+        #[test]
+        fn the_normal_style_gives_the_text_back(text in TRICKY, flow: bool) {
+            let style = normal_style(&text, flow);
+            let scalar = written(style, &text, 2, 5);
+            prop_assert_eq!(read(&scalar, 5), Some(text.clone().into_bytes()));
+            prop_assert!(style != Style::Plain || matches!(resolve(&text), Resolved::Str | Resolved::Merge));
+        }
+
+        #[test]
+        fn each_style_that_can_hold_a_text_gives_it_back(text in TRICKY) {
+            for style in [Style::Plain, Style::Single, Style::Double, Style::Literal, Style::Folded] {
+                if can_hold(style, &text, false) {
+                    prop_assert_eq!(read(&written(style, &text, 0, 3), 3), Some(text.clone().into_bytes()));
+                }
+            }
+        }
+
+        #[test]
+        fn other_spellings_of_a_number_read_back(number: i64, bits: u64) {
+            let float = float_bytes(f64::from_bits(bits));
+            for value in [
+                Plaintext::new(Kind::Int, integer_bytes(number)),
+                Plaintext::new(Kind::Int, integer_bytes(number >> (bits % 64))),
+                Plaintext::new(Kind::Float, float),
+                Plaintext::new(Kind::Float, float_bytes(number as f64 / 8.0)),
+            ] {
+                for other in spellings(&value)[1..].iter().flatten() {
+                    let (kind, bytes) = canonical(shown(Some(other)).unwrap());
+                    prop_assert_eq!((kind.as_str(), bytes.as_slice()), (value.kind().name(), value.expose()));
+                }
+            }
+        }
+
+        #[test]
+        fn other_spellings_of_a_time_read_back(day in 1u8..=31, hour in 0u8..24, nanosecond in 0u32..1_000_000_000) {
+            for nanosecond in [0, nanosecond] {
+                let (year, month, minute, second, offset) = (2024, 1, 0, 0, 0);
+                let moment = Moment { year, month, day, hour, minute, second, nanosecond, offset };
+                let text = moment.canonical();
+                let value = checked(Kind::Time, text.expose()).unwrap();
+                prop_assert_eq!(value.expose(), text.expose());
+                let spellings = spellings(&value);
+                prop_assert!(spellings[2].is_some());
+                for spelling in spellings.iter().flatten() {
+                    let (kind, bytes) = canonical(shown(Some(spelling)).unwrap());
+                    prop_assert_eq!((kind.as_str(), bytes.as_slice()), ("time", value.expose()));
+                }
+            }
+        }
+    }
 }
