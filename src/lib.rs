@@ -6,6 +6,7 @@ pub mod cipher;
 pub mod config;
 pub mod document;
 pub mod env;
+pub mod file;
 pub mod go_regex;
 pub mod key_path;
 pub mod keyring;
@@ -22,6 +23,7 @@ pub mod value;
 
 pub use config::{Config, CreationRule};
 pub use env::Env;
+pub use file::{FileError, OpenFile, PlainFile, SealedFile};
 pub use key_path::{Aad, KeyPath, Step, TreePath};
 pub use keyring::Keyring;
 pub use metadata::Metadata;

@@ -7,8 +7,10 @@ mod patch;
 mod tree;
 mod walk;
 
-pub use patch::Patch;
-pub use tree::{BlockShape, Branch, Chomp, Comment, Entry, Item, Key, Layout, Leaf, LeafStyle, List, Map, Node, Pair};
+pub use patch::{Origins, Patch};
+pub use tree::{
+    BlockShape, Branch, Chomp, Comment, Entry, Item, Key, Layout, Leaf, LeafStyle, List, Map, Node, Pair,
+};
 pub use walk::{Place, Spot, WalkError, walk};
 
 use crate::key_path::{KeyPath, Step, TreePath};
@@ -36,6 +38,24 @@ impl Document {
     /// The bytes of the text.
     pub fn bytes(&self) -> &[u8] {
         self.text.expose()
+    }
+
+    /// The node that `path` names in the first document; `None` for the top level, a comment, or nothing.
+    pub fn node(&self, path: &TreePath) -> Option<&Node> {
+        let (first, rest) = path.steps().split_first()?;
+        let Step::Key(key) = first else { return None };
+        let mut node = &self.branches.first()?.root.pair(key)?.value;
+        for step in rest {
+            node = match (node, step) {
+                (Node::Map(map), Step::Key(key)) => &map.pair(key)?.value,
+                (Node::List(list), Step::Index(index)) => match list.element(*index)? {
+                    Item::Value { node, .. } => node,
+                    Item::Comment(_) => return None,
+                },
+                _ => return None,
+            };
+        }
+        Some(node)
     }
 
     /// Finds what `path` names in the first document.

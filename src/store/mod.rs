@@ -33,6 +33,9 @@ pub trait Store: Sync {
     /// Replacements that write `metadata` as the last entry of every document, or over the one that is there.
     fn write_metadata(&self, document: &Document, metadata: &Tree, style: Style) -> Patch;
 
+    /// Replacements that change single text fields of the metadata in every document; `None` when one is missing.
+    fn update_metadata(&self, document: &Document, fields: &[(&str, &str)]) -> Option<Patch>;
+
     /// Replacements that take the metadata out of every document.
     fn remove_metadata(&self, document: &Document) -> Patch;
 
@@ -162,4 +165,3 @@ impl Format {
         }
     }
 }
-

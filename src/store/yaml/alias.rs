@@ -55,7 +55,8 @@ impl<'t, 'p> Finder<'t, 'p> {
                 if self.open.contains(&name) {
                     return Err(self.error(node, "the anchor's value contains itself"));
                 }
-                let target = *self.anchors.get(name).ok_or_else(|| self.error(node, "unknown anchor referenced"))?;
+                let target =
+                    *self.anchors.get(name).ok_or_else(|| self.error(node, "unknown anchor referenced"))?;
                 self.targets.insert(node.span.start, target);
             }
             Content::Scalar { .. } => {}
@@ -93,7 +94,9 @@ impl<'p> Writer<'_, 'p> {
             Content::List { items, layout } => items.iter().try_for_each(|item| {
                 let slot = match layout {
                     ParsedLayout::Flow => Slot::Flow,
-                    ParsedLayout::Block { .. } => Slot::Item(super::tree::column_of(self.text, item.node.span.start)),
+                    ParsedLayout::Block { .. } => {
+                        Slot::Item(super::tree::column_of(self.text, item.node.span.start))
+                    }
                 };
                 self.node(&item.node, slot)
             }),
@@ -144,8 +147,12 @@ impl<'p> Writer<'_, 'p> {
                 let mut lines = Vec::with_capacity(pairs.len());
                 for pair in pairs {
                     let name = match pair.key.content {
-                        Content::Scalar { style, .. } => spell::decode(self.text, &leaf_of(&pair.key, style))?,
-                        _ => return Err(ParseError::at(self.text, pair.key.span.start, "the key is not text")),
+                        Content::Scalar { style, .. } => {
+                            spell::decode(self.text, &leaf_of(&pair.key, style))?
+                        }
+                        _ => {
+                            return Err(ParseError::at(self.text, pair.key.span.start, "the key is not text"));
+                        }
                     };
                     let name = String::from_utf8_lossy(name.expose()).into_owned();
                     lines.push(Line::Pair(name, self.copy(&pair.value)?));

@@ -69,7 +69,9 @@ enum Place {
 }
 
 fn find_pair(map: &Map, key: &str) -> Result<usize, FindError> {
-    map.pairs().position(|pair| pair.key.name == key).ok_or_else(|| FindError::NoSuchKey { key: key.to_owned() })
+    map.pairs()
+        .position(|pair| pair.key.name == key)
+        .ok_or_else(|| FindError::NoSuchKey { key: key.to_owned() })
 }
 
 fn nth_pair(map: &Map, at: usize) -> &Pair {
@@ -122,7 +124,13 @@ impl Editor<'_> {
         self.set_in_node(&pair.value, slot, steps, value)
     }
 
-    fn set_in_node(&mut self, node: &Node, slot: Slot, steps: &[Step], value: &Tree) -> Result<(), EditError> {
+    fn set_in_node(
+        &mut self,
+        node: &Node,
+        slot: Slot,
+        steps: &[Step],
+        value: &Tree,
+    ) -> Result<(), EditError> {
         let Some((step, rest)) = steps.split_first() else {
             self.replace_node(node, slot, value);
             return Ok(());
@@ -164,7 +172,10 @@ impl Editor<'_> {
         }
         let starts_below_key = self.text[..span.start].trim_ascii_end().ends_with(b":")
             && self.text[..span.start].trim_ascii_end().len() + 1 < span.start
-            && self.text[..span.start].rsplit(|&b| b == b'\n').next().is_some_and(|l| l.trim_ascii().is_empty());
+            && self.text[..span.start]
+                .rsplit(|&b| b == b'\n')
+                .next()
+                .is_some_and(|l| l.trim_ascii().is_empty());
         let mut text = SecretText::default();
         if line.is_empty() || starts_below_key {
             span.start = self.text[..span.start].trim_ascii_end().len();
@@ -315,7 +326,8 @@ impl Editor<'_> {
             }
             Item::Comment(comment) => {
                 let start = comment.span.start - 1;
-                let line = Span::new(start_of_line(self.text, start), end_of_line(self.text, comment.span.end));
+                let line =
+                    Span::new(start_of_line(self.text, start), end_of_line(self.text, comment.span.end));
                 let alone = self.text[line.start..start].trim_ascii().is_empty();
                 self.patch.replace(if alone { line } else { Span::new(start, comment.span.end) }, "");
             }

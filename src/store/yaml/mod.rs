@@ -41,7 +41,14 @@ impl Store for Yaml {
         spell::read(document.bytes(), leaf)
     }
 
-    fn seal_leaf(&self, patch: &mut Patch, document: &Document, leaf: &Leaf, value: &Plaintext, sealed: &str) {
+    fn seal_leaf(
+        &self,
+        patch: &mut Patch,
+        document: &Document,
+        leaf: &Leaf,
+        value: &Plaintext,
+        sealed: &str,
+    ) {
         spell::seal(patch, document, leaf, value, sealed);
     }
 
@@ -63,6 +70,18 @@ impl Store for Yaml {
             }
         }
         patch
+    }
+
+    fn update_metadata(&self, document: &Document, fields: &[(&str, &str)]) -> Option<Patch> {
+        let mut patch = Patch::new();
+        for branch in &document.branches {
+            let Node::Map(metadata) = &branch.metadata()?.value else { return None };
+            for (name, value) in fields {
+                let Node::Leaf(leaf) = &metadata.pair(name)?.value else { return None };
+                spell::open(&mut patch, document, leaf, &Plaintext::text(value));
+            }
+        }
+        Some(patch)
     }
 
     fn remove_metadata(&self, document: &Document) -> Patch {
@@ -138,6 +157,9 @@ fn append_metadata(patch: &mut Patch, document: &Document, branch: &Branch, meta
             patch.replace(Span::at(at), entry);
         }
         Layout::Block { .. } | Layout::Absent => {
+            if branch.root.layout == Layout::Absent && !branch.root.span.is_empty() {
+                patch.replace(branch.root.span, ""); // a document that says `null`
+            }
             let column = match branch.root.layout {
                 Layout::Block { column } => column,
                 _ => 0,

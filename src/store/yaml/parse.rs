@@ -210,7 +210,10 @@ impl<'t> Parser<'t> {
                 }
                 TokenKind::VersionDirective { major: 1, minor: 1 } => version_seen = true,
                 TokenKind::VersionDirective { .. } => {
-                    return Self::error("found incompatible YAML document (sops reads %YAML 1.1 only)", token.start);
+                    return Self::error(
+                        "found incompatible YAML document (sops reads %YAML 1.1 only)",
+                        token.start,
+                    );
                 }
                 TokenKind::TagDirective { handle, prefix } => {
                     let handle = self.text_of(handle);

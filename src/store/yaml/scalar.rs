@@ -440,23 +440,8 @@ pub(crate) fn encode_binary(bytes: &[u8]) -> SecretText {
 
 // ---- the text of a scalar in the document ----
 
-<<<<<<< HEAD
-/// The text of a plain scalar; `raw` goes from its first to its last character, over several lines perhaps.
-=======
-/// What a block scalar's header says about the line breaks at its end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Chomp {
-    /// `-`: none of them counts.
-    Strip,
-    /// No indicator: the first one counts.
-    Clip,
-    /// `+`: all of them count.
-    Keep,
-}
-
 /// The text of a plain scalar; `raw` starts with its first character and may hold blanks and line breaks behind
 /// its last.
->>>>>>> scalar
 pub(crate) fn decode_plain(raw: &[u8]) -> SecretBytes {
     decode_flow(raw, Style::Plain).expect("only double quotes know escapes")
 }

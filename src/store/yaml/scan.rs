@@ -354,8 +354,8 @@ impl<'t> Scanner<'t> {
         match self.byte() {
             b'-' => !self.is_blank(1),
             b'?' | b':' => self.flow_level == 0 && !self.is_blank_or_end(1),
-            b',' | b'[' | b']' | b'{' | b'}' | b'#' | b'&' | b'*' | b'!' | b'|' | b'>' | b'\'' | b'"' | b'%' | b'@'
-            | b'`' => false,
+            b',' | b'[' | b']' | b'{' | b'}' | b'#' | b'&' | b'*' | b'!' | b'|' | b'>' | b'\'' | b'"'
+            | b'%' | b'@' | b'`' => false,
             _ => !self.is_blank_or_end(0),
         }
     }
@@ -855,8 +855,8 @@ impl<'t> Scanner<'t> {
             return Ok(());
         }
         let digits = match self.at(1) {
-            b'0' | b'a' | b'b' | b't' | b'\t' | b'n' | b'v' | b'f' | b'r' | b'e' | b' ' | b'"' | b'\'' | b'\\'
-            | b'N' | b'_' | b'L' | b'P' => 0,
+            b'0' | b'a' | b'b' | b't' | b'\t' | b'n' | b'v' | b'f' | b'r' | b'e' | b' ' | b'"' | b'\''
+            | b'\\' | b'N' | b'_' | b'L' | b'P' => 0,
             b'x' => 2,
             b'u' => 4,
             b'U' => 8,
@@ -1101,12 +1101,8 @@ impl<'t> Scanner<'t> {
             line = self.mark.line;
         }
         if !lines.is_empty() {
-            let end_mark = Mark {
-                offset: self.mark.offset,
-                index: self.mark.index + ahead as isize - 1,
-                line,
-                column,
-            };
+            let end_mark =
+                Mark { offset: self.mark.offset, index: self.mark.index + ahead as isize - 1, line, column };
             self.attach(Side::Head, &mut lines, scan_mark, start_mark, start_mark, end_mark);
         }
     }
@@ -1156,8 +1152,25 @@ fn is_uri(byte: u8) -> bool {
     is_word(byte)
         || matches!(
             byte,
-            b';' | b'/' | b'?' | b':' | b'@' | b'&' | b'=' | b'+' | b'$' | b',' | b'.' | b'!' | b'~' | b'*'
-                | b'\'' | b'(' | b')' | b'[' | b']' | b'%'
+            b';' | b'/'
+                | b'?'
+                | b':'
+                | b'@'
+                | b'&'
+                | b'='
+                | b'+'
+                | b'$'
+                | b','
+                | b'.'
+                | b'!'
+                | b'~'
+                | b'*'
+                | b'\''
+                | b'('
+                | b')'
+                | b'['
+                | b']'
+                | b'%'
         )
 }
 

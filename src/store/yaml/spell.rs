@@ -50,7 +50,8 @@ pub(super) fn read(text: &[u8], leaf: &Leaf) -> Result<Option<Plaintext>, ParseE
     match resolved {
         Resolved::Str | Resolved::Merge if leaf.tag.as_deref() == Some("!!binary") => {
             let problem = "!!binary value contains invalid base64 data";
-            let bytes = std::str::from_utf8(decoded.expose()).ok().and_then(|text| scalar::decode_binary(text).ok());
+            let bytes =
+                std::str::from_utf8(decoded.expose()).ok().and_then(|text| scalar::decode_binary(text).ok());
             let bytes = bytes.ok_or_else(|| ParseError::at(text, leaf.span.start, problem))?;
             Ok(Some(Plaintext::new(Kind::Str, bytes)))
         }
@@ -189,7 +190,8 @@ fn slot_for(text: &[u8], leaf: &Leaf, value: &Plaintext) -> Slot {
     } else {
         &[Slot::Double, Slot::Single]
     };
-    let spelled_like = |slot: &Slot| spelling(value, *slot, leaf.in_flow).is_some_and(|s| s.expose() == written);
+    let spelled_like =
+        |slot: &Slot| spelling(value, *slot, leaf.in_flow).is_some_and(|s| s.expose() == written);
     if let Some(slot) = slots.iter().copied().find(spelled_like) {
         return slot;
     }
@@ -220,7 +222,8 @@ fn block_content(text: &[u8], leaf: &Leaf, shape: BlockShape) -> Span {
             let start = end.saturating_sub(len);
             if start >= shape.content_start && break_len(&text[start..end]) == len {
                 end = start;
-                if len == 1 && start > shape.content_start && text[start] == b'\n' && text[start - 1] == b'\r' {
+                if len == 1 && start > shape.content_start && text[start] == b'\n' && text[start - 1] == b'\r'
+                {
                     end -= 1;
                 }
                 break;
@@ -228,6 +231,14 @@ fn block_content(text: &[u8], leaf: &Leaf, shape: BlockShape) -> Span {
         }
     }
     Span::new(shape.content_start, end)
+}
+
+/// Whether the leaf is the last thing of a text without a last line break, the metadata aside.
+fn ends_open_text(document: &Document, leaf: &Leaf) -> bool {
+    let text = document.bytes();
+    let metadata = document.branches.last().and_then(Branch::metadata);
+    let end = metadata.map_or(text.len(), |pair| pair.span.start);
+    !text.ends_with(b"\n") && leaf.span.end <= end && text[leaf.span.end..end].trim_ascii().is_empty()
 }
 
 fn is_legacy_word(value: &Plaintext) -> bool {
@@ -243,7 +254,13 @@ pub(super) struct NewBlock {
 
 impl NewBlock {
     /// A literal (or folded) block at `column`; `None` when no block can hold the text.
-    pub(super) fn of(value: &[u8], parent: isize, column: usize, newline: &str, folded: bool) -> Option<Self> {
+    pub(super) fn of(
+        value: &[u8],
+        parent: isize,
+        column: usize,
+        newline: &str,
+        folded: bool,
+    ) -> Option<Self> {
         let text = std::str::from_utf8(value).ok()?;
         let build = if folded { scalar::folded_block } else { scalar::literal_block };
         let block = build(text, parent, column, newline)?;
@@ -261,8 +278,8 @@ impl NewBlock {
     }
 
     /// Whether these lines mean the same below a header that is in the text already.
-    fn fits(&self, text: &[u8], leaf: &Leaf, shape: BlockShape, value: &[u8]) -> bool {
-        let at_open_end = leaf.span.end == text.len() && !text.ends_with(b"\n");
+    fn fits(&self, document: &Document, leaf: &Leaf, shape: BlockShape, value: &[u8]) -> bool {
+        let at_open_end = ends_open_text(document, leaf);
         let breaks_fit = match shape.chomp {
             Chomp::Strip => self.chomp == Chomp::Strip,
             Chomp::Clip if at_open_end => self.chomp == Chomp::Strip,
@@ -309,7 +326,7 @@ fn open_block(patch: &mut Patch, document: &Document, leaf: &Leaf, shape: BlockS
     let content = block_content(text, leaf, shape);
     if is_text(value) {
         let block = NewBlock::of(bytes, shape.parent_indent, shape.indent, newline, shape.folded);
-        if let Some(block) = block.filter(|block| block.fits(text, leaf, shape, bytes)) {
+        if let Some(block) = block.filter(|block| block.fits(document, leaf, shape, bytes)) {
             return patch.replace(content, block.lines);
         }
     }

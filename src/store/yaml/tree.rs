@@ -7,7 +7,9 @@ use super::parse::{Content, Parsed, ParsedDocument, ParsedItem, ParsedLayout, Pa
 use super::scalar;
 use super::scan::{Lines, ScanError};
 use super::spell;
-use crate::document::{Branch, Comment, Document, Entry, Item, Key, Layout, Leaf, LeafStyle, List, Map, Node, Pair};
+use crate::document::{
+    Branch, Comment, Document, Entry, Item, Key, Layout, Leaf, LeafStyle, List, Map, Node, Pair,
+};
 use crate::secret::SecretText;
 use crate::span::{Position, Span};
 use crate::store::ParseError;
@@ -72,7 +74,11 @@ fn check(text: &[u8], documents: &[ParsedDocument]) -> Result<(), ParseError> {
         match &root.content {
             Content::Map { .. } | Content::Alias => {}
             Content::List { .. } => {
-                return Err(ParseError::at(text, root.span.start, "the top level is a list, but must be a map"));
+                return Err(ParseError::at(
+                    text,
+                    root.span.start,
+                    "the top level is a list, but must be a map",
+                ));
             }
             Content::Scalar { style, .. } => {
                 let leaf = leaf_of(root, *style, false, -1, false);
@@ -225,7 +231,9 @@ impl Builder<'_> {
                 let text = String::from_utf8_lossy(key.span.of(self.text));
                 matches!(scalar::resolve(&text), scalar::Resolved::Str | scalar::Resolved::Merge)
             }
-            (Content::Scalar { .. }, Some("!!int" | "!!float" | "!!bool" | "!!null" | "!!timestamp")) => false,
+            (Content::Scalar { .. }, Some("!!int" | "!!float" | "!!bool" | "!!null" | "!!timestamp")) => {
+                false
+            }
             (Content::Scalar { .. }, _) => true,
             _ => false,
         }
@@ -235,9 +243,15 @@ impl Builder<'_> {
     fn node(&mut self, node: Parsed, handled: bool, in_list: bool) -> Result<Node, ParseError> {
         let span = node.span;
         match node.content {
-            Content::Scalar { style, in_flow, parent_indent } => {
-                Ok(Node::Leaf(Leaf { span, style, in_flow, tag: node.tag, tag_span: node.tag_span, parent_indent, in_list }))
-            }
+            Content::Scalar { style, in_flow, parent_indent } => Ok(Node::Leaf(Leaf {
+                span,
+                style,
+                in_flow,
+                tag: node.tag,
+                tag_span: node.tag_span,
+                parent_indent,
+                in_list,
+            })),
             Content::Alias => unreachable!("aliases were written out before the tree is built"),
             Content::List { items, layout } => {
                 let mut list = Vec::with_capacity(items.len());
@@ -298,8 +312,12 @@ impl Builder<'_> {
             if self.seen[line] {
                 continue;
             }
-            let comment =
-                Comment { span: Span::new(span.start + 1, span.end), inline: false, in_list: false, unseen: true };
+            let comment = Comment {
+                span: Span::new(span.start + 1, span.end),
+                inline: false,
+                in_list: false,
+                unseen: true,
+            };
             let branch = branches.iter().position(|branch| span.start < branch.end);
             let Some(branch) = branches.get_mut(branch.unwrap_or(0)) else { continue };
             file_into_map(&mut branch.root, comment);
