@@ -6,7 +6,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// A helm command line, taken apart as far as file names go.
 pub(crate) struct Plan {
@@ -547,5 +547,280 @@ fn os_string(bytes: Vec<u8>) -> Option<OsString> {
     #[cfg(not(unix))]
     {
         String::from_utf8(bytes).ok().map(OsString::from)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::path::Path;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    /// The words with every mentioned file in angle brackets.
+    fn marked(words: &[&str]) -> Vec<String> {
+        let plan = Plan::read(words.iter().map(OsString::from).collect());
+        let words =
+            plan.render(|mention| Ok::<_, Infallible>(Some(format!("<{}>", mention.file.display()).into())));
+        words.unwrap().into_iter().map(|word| word.into_string().unwrap()).collect()
+    }
+
+    /// Each row: a command line, and the same with the mentioned files marked.
+    fn check(rows: &[(&[&str], &[&str])]) {
+        for (words, expected) in rows {
+            assert_eq!(marked(words), *expected, "{words:?}");
+        }
+    }
+
+    #[test]
+    fn every_spelling_of_the_values_flag_is_found() {
+        check(&[
+            (&["template", "r", "c", "-f", "a.yaml"], &["template", "r", "c", "-f", "<a.yaml>"]),
+            (&["template", "r", "c", "-fa.yaml"], &["template", "r", "c", "-f<a.yaml>"]),
+            (&["template", "r", "c", "-f=a.yaml"], &["template", "r", "c", "-f=<a.yaml>"]),
+            (&["template", "r", "c", "--values", "a.yaml"], &["template", "r", "c", "--values", "<a.yaml>"]),
+            (&["template", "r", "c", "--values=a.yaml"], &["template", "r", "c", "--values=<a.yaml>"]),
+            (&["template", "-f", "a.yaml", "r", "c"], &["template", "-f", "<a.yaml>", "r", "c"]),
+            (&["-f", "a.yaml", "template", "r", "c"], &["-f", "<a.yaml>", "template", "r", "c"]),
+            (&["-fa.yaml", "template", "r", "c"], &["-f<a.yaml>", "template", "r", "c"]),
+            (&["--values", "a.yaml", "template", "r"], &["--values", "<a.yaml>", "template", "r"]),
+            (&["--values=a.yaml", "template", "r"], &["--values=<a.yaml>", "template", "r"]),
+            (&["install", "-gf", "a.yaml", "c"], &["install", "-gf", "<a.yaml>", "c"]),
+            (&["install", "-gfa.yaml", "c"], &["install", "-gf<a.yaml>", "c"]),
+            (&["install", "-gf=a.yaml", "c"], &["install", "-gf=<a.yaml>", "c"]),
+            (&["upgrade", "-if", "a.yaml", "r", "c"], &["upgrade", "-if", "<a.yaml>", "r", "c"]),
+            (&["upgrade", "-iifa.yaml", "r", "c"], &["upgrade", "-iif<a.yaml>", "r", "c"]),
+            (&["upgrade", "-if", "a.yaml,b.yaml", "r"], &["upgrade", "-if", "<a.yaml>,<b.yaml>", "r"]),
+            (&["lint", "-f", "a.yaml", "c"], &["lint", "-f", "<a.yaml>", "c"]),
+            (&["lint", "c", "-f", "a", "-f", "b"], &["lint", "c", "-f", "<a>", "-f", "<b>"]),
+            (&["template", "-f", "-a.yaml", "c"], &["template", "-f", "<-a.yaml>", "c"]),
+            (&["template", "-f", "--", "-f", "b"], &["template", "-f", "<-->", "-f", "<b>"]),
+            (&["template", "-f="], &["template", "-f<=>"]),
+            (&["template", "-f==a"], &["template", "-f=<=a>"]),
+        ]);
+    }
+
+    #[test]
+    fn a_flag_in_front_of_the_command_may_wait_for_the_word_behind_it() {
+        // cobra takes `upgrade` out first, so pflag sees `-if a.yaml`.
+        check(&[(&["-if", "upgrade", "a.yaml", "r", "c"], &["-if", "upgrade", "<a.yaml>", "r", "c"])]);
+    }
+
+    #[test]
+    fn the_values_of_other_flags_are_left_alone() {
+        check(&[
+            (&["template", "--set", "-f", "a"], &["template", "--set", "-f", "a"]),
+            (&["template", "--set-string", "-f", "a"], &["template", "--set-string", "-f", "a"]),
+            (&["template", "--set-json", "--values", "a"], &["template", "--set-json", "--values", "a"]),
+            (&["template", "--set-literal", "-f", "a"], &["template", "--set-literal", "-f", "a"]),
+            (&["upgrade", "--description", "-f", "a"], &["upgrade", "--description", "-f", "a"]),
+            (&["template", "-n", "-f", "a"], &["template", "-n", "-f", "a"]),
+            (&["template", "--namespace", "-f", "a"], &["template", "--namespace", "-f", "a"]),
+            (&["template", "-nf", "a"], &["template", "-nf", "a"]),
+            (&["template", "-n=-f", "a"], &["template", "-n=-f", "a"]),
+            (&["template", "-a", "-f", "-f", "a"], &["template", "-a", "-f", "-f", "<a>"]),
+            (&["template", "-s", "-f", "-f", "a"], &["template", "-s", "-f", "-f", "<a>"]),
+            (&["template", "-sf", "-f", "a"], &["template", "-sf", "-f", "<a>"]),
+            (&["upgrade", "-o", "-f", "-f", "a"], &["upgrade", "-o", "-f", "-f", "<a>"]),
+            (&["upgrade", "-l", "-f", "-f", "a"], &["upgrade", "-l", "-f", "-f", "<a>"]),
+            (&["upgrade", "-ilf", "-f", "a"], &["upgrade", "-ilf", "-f", "<a>"]),
+            (&["upgrade", "--set=x", "-f", "a"], &["upgrade", "--set=x", "-f", "<a>"]),
+            (&["upgrade", "--server-side", "-f", "a"], &["upgrade", "--server-side", "-f", "a"]),
+            (
+                &["upgrade", "--post-renderer-args", "-f", "a"],
+                &["upgrade", "--post-renderer-args", "-f", "a"],
+            ),
+            (&["upgrade", "--color", "-f", "a"], &["upgrade", "--color", "-f", "a"]),
+        ]);
+    }
+
+    #[test]
+    fn flags_without_a_value_do_not_take_the_next_word() {
+        check(&[
+            (&["install", "--server-side", "-f", "a"], &["install", "--server-side", "-f", "<a>"]),
+            (&["upgrade", "--install", "-f", "a"], &["upgrade", "--install", "-f", "<a>"]),
+            (&["upgrade", "-i", "-f", "a"], &["upgrade", "-i", "-f", "<a>"]),
+            (&["upgrade", "-i=true", "-f", "a"], &["upgrade", "-i=true", "-f", "<a>"]),
+            (&["upgrade", "-i=f", "a"], &["upgrade", "-i=f", "a"]),
+            (&["upgrade", "--dry-run", "-f", "a"], &["upgrade", "--dry-run", "-f", "<a>"]),
+            (&["upgrade", "--dry-run=server", "-f", "a"], &["upgrade", "--dry-run=server", "-f", "<a>"]),
+            (&["upgrade", "--wait", "-f", "a"], &["upgrade", "--wait", "-f", "<a>"]),
+            (&["--debug", "upgrade", "-f", "a"], &["--debug", "upgrade", "-f", "<a>"]),
+            (
+                &["--kube-insecure-skip-tls-verify", "upgrade", "-f", "a"],
+                &["--kube-insecure-skip-tls-verify", "upgrade", "-f", "<a>"],
+            ),
+        ]);
+    }
+
+    #[test]
+    fn a_list_of_files_is_read_as_csv() {
+        check(&[
+            (&["lint", "-f", "a,b"], &["lint", "-f", "<a>,<b>"]),
+            (&["lint", "--values=a,b,c"], &["lint", "--values=<a>,<b>,<c>"]),
+            (&["lint", "-f", "\"a,b.yaml\""], &["lint", "-f", "<a,b.yaml>"]),
+            (&["lint", "-f", "x,\"a,b\",y"], &["lint", "-f", "<x>,<a,b>,<y>"]),
+            (&["lint", "-f", "\"say \"\"hi\"\"\""], &["lint", "-f", "<say \"hi\">"]),
+            (&["lint", "-f", "\"a\nb\""], &["lint", "-f", "<a\nb>"]),
+            (&["lint", "-f", "\"a\r\nb\""], &["lint", "-f", "<a\nb>"]),
+            (&["lint", "-f", " a , b"], &["lint", "-f", "< a >,< b>"]),
+            (&["lint", "-f", "a\\,b"], &["lint", "-f", "<a\\>,<b>"]),
+            (&["lint", "-f", "a\nb"], &["lint", "-f", "<a>\nb"]),
+            (&["lint", "-f", "\n\r\na,b"], &["lint", "-f", "\n\r\n<a>,<b>"]),
+            (&["lint", "-f", "a\r"], &["lint", "-f", "<a>\r"]),
+            (&["lint", "-f", "a,,b"], &["lint", "-f", "<a>,,<b>"]),
+            (&["lint", "-f", "a,"], &["lint", "-f", "<a>,"]),
+            (&["lint", "-f", ""], &["lint", "-f", ""]),
+            (&["lint", "--values="], &["lint", "--values="]),
+            (&["lint", "-f", "\n"], &["lint", "-f", "\n"]),
+            (&["lint", "-f", "äö.yaml,ü"], &["lint", "-f", "<äö.yaml>,<ü>"]),
+        ]);
+    }
+
+    #[test]
+    fn a_list_that_go_refuses_passes_for_helm_to_complain_about() {
+        check(&[
+            (&["lint", "-f", "a\"b"], &["lint", "-f", "a\"b"]),
+            (&["lint", "-f", "\"a\"b"], &["lint", "-f", "\"a\"b"]),
+            (&["lint", "-f", "\"a"], &["lint", "-f", "\"a"]),
+        ]);
+    }
+
+    #[test]
+    fn set_file_names_a_file_after_each_key() {
+        check(&[
+            (&["lint", "--set-file", "k=a"], &["lint", "--set-file", "k=<a>"]),
+            (&["lint", "--set-file=k=a"], &["lint", "--set-file=k=<a>"]),
+            (&["lint", "--set-file", "k=a,l=b"], &["lint", "--set-file", "k=<a>,l=<b>"]),
+            (&["lint", "--set-file", "a.b[0].c=x"], &["lint", "--set-file", "a.b[0].c=<x>"]),
+            (&["lint", "--set-file", "k={a,b},l=c"], &["lint", "--set-file", "k={<a>,<b>},l=<c>"]),
+            (&["lint", "--set-file", "k={a}l=c"], &["lint", "--set-file", "k={<a>}l=<c>"]),
+            (&["lint", "--set-file", "k=a\\,b"], &["lint", "--set-file", "k=<a,b>"]),
+            (&["lint", "--set-file", "k=a=b"], &["lint", "--set-file", "k=<a=b>"]),
+            (&["lint", "--set-file", "k\\=x=a"], &["lint", "--set-file", "k\\=x=<a>"]),
+            (&["lint", "--set-file", "k\\,x=a"], &["lint", "--set-file", "k\\,x=<a>"]),
+            (&["lint", "--set-file", "k=a\\\\,l=b"], &["lint", "--set-file", "k=<a\\>,l=<b>"]),
+            (&["lint", "--set-file", "k=a}b"], &["lint", "--set-file", "k=<a}b>"]),
+            (&["lint", "--set-file", "k=\"a,l=b"], &["lint", "--set-file", "k=<\"a>,l=<b>"]),
+            (&["lint", "--set-file", "k=a,"], &["lint", "--set-file", "k=<a>,"]),
+            (&["lint", "--set-file", "k="], &["lint", "--set-file", "k="]),
+            (&["lint", "--set-file", "a"], &["lint", "--set-file", "a"]),
+            (&["lint", "--set-file", "k,l=a"], &["lint", "--set-file", "k,l=a"]),
+            (&["lint", "--set-file", "k={a"], &["lint", "--set-file", "k={a"]),
+            (&["lint", "--set-file", "k=a\\"], &["lint", "--set-file", "k=<a>"]),
+        ]);
+    }
+
+    #[test]
+    fn standard_input_and_urls_are_no_files() {
+        check(&[
+            (&["lint", "-f", "-"], &["lint", "-f", "-"]),
+            (&["lint", "-f", " - ,a"], &["lint", "-f", " - ,<a>"]),
+            (&["lint", "-f-"], &["lint", "-f-"]),
+            (&["lint", "-f", "https://h/v.yaml,b"], &["lint", "-f", "https://h/v.yaml,<b>"]),
+            (&["lint", "-f", "git+ssh://h/v"], &["lint", "-f", "git+ssh://h/v"]),
+            (&["lint", "-f", "secrets://a"], &["lint", "-f", "secrets://a"]),
+            (&["lint", "--set-file", "k=s3://b/o"], &["lint", "--set-file", "k=s3://b/o"]),
+            (&["lint", "-f", "../x://y"], &["lint", "-f", "<../x://y>"]),
+        ]);
+    }
+
+    #[test]
+    fn nothing_is_looked_at_after_two_dashes() {
+        check(&[
+            (&["lint", "-f", "a", "--", "-f", "b"], &["lint", "-f", "<a>", "--", "-f", "b"]),
+            (&["--", "lint", "-f", "b"], &["--", "lint", "-f", "b"]),
+        ]);
+    }
+
+    #[test]
+    fn commands_without_values_files_pass_whole() {
+        check(&[
+            (&["list", "-f", "a"], &["list", "-f", "a"]),
+            (&["ls", "-f", "a"], &["ls", "-f", "a"]),
+            (&["-n", "lint", "list", "-f", "a"], &["-n", "lint", "list", "-f", "a"]),
+            (&["--kube-context", "lint", "list", "-f", "a"], &["--kube-context", "lint", "list", "-f", "a"]),
+            (&["__complete", "lint", "-f", "a"], &["__complete", "lint", "-f", "a"]),
+            (&["package", "c", "--values", "a"], &["package", "c", "--values", "a"]),
+            (&["repo", "add", "-f", "a"], &["repo", "add", "-f", "a"]),
+            (&["-f", "a"], &["-f", "a"]),
+            (&[], &[]),
+        ]);
+    }
+
+    #[test]
+    fn plugins_get_their_values_files_too() {
+        check(&[
+            (&["diff", "upgrade", "r", "c", "-f", "a"], &["diff", "upgrade", "r", "c", "-f", "<a>"]),
+            (&["diff", "upgrade", "-C", "-f", "-f", "a"], &["diff", "upgrade", "-C", "-f", "-f", "<a>"]),
+            (&["diff", "upgrade", "-C5", "-qf", "a"], &["diff", "upgrade", "-C5", "-qf", "<a>"]),
+            (&["diff", "upgrade", "--color", "-f", "a"], &["diff", "upgrade", "--color", "-f", "<a>"]),
+            (&["diff", "upgrade", "--context", "-f", "a"], &["diff", "upgrade", "--context", "-f", "a"]),
+            (&["diff", "upgrade", "-f", "a\"b,c"], &["diff", "upgrade", "-f", "<a\"b>,<c>"]),
+            (&["unittest", "--strict", "-f", "a", "c"], &["unittest", "--strict", "-f", "<a>", "c"]),
+            (&["any", "--unknown", "x", "-f", "a"], &["any", "--unknown", "x", "-f", "<a>"]),
+            (&["any", "--set", "-f", "--values=a"], &["any", "--set", "-f", "--values=<a>"]),
+        ]);
+    }
+
+    #[test]
+    fn a_flag_whose_value_is_missing_passes() {
+        check(&[(&["lint", "-f"], &["lint", "-f"]), (&["lint", "--values"], &["lint", "--values"])]);
+    }
+
+    #[test]
+    fn a_mention_says_what_helm_does_with_the_file() {
+        let words = ["lint", "-f", "a,b", "--set-file", "k=c"].map(OsString::from).to_vec();
+        let mentions: Vec<_> = Plan::read(words)
+            .mentions()
+            .map(|mention| (mention.file.to_str().unwrap().to_owned(), mention.purpose))
+            .collect();
+        let expected = [("a", Use::Values), ("b", Use::Values), ("c", Use::Verbatim)];
+        assert_eq!(mentions, expected.map(|(file, purpose)| (file.to_owned(), purpose)));
+    }
+
+    #[test]
+    fn names_without_a_replacement_keep_their_spelling() {
+        let words = ["lint", "-f", "\"a\",b,\"c\"", "--set-file", "k={a\\,,b}"].map(OsString::from).to_vec();
+        let unchanged = Plan::read(words.clone()).render(|_| Ok::<_, Infallible>(None)).unwrap();
+        assert_eq!(unchanged, words);
+        let only_b = Plan::read(words)
+            .render(|mention| Ok::<_, Infallible>((mention.file == Path::new("b")).then(|| "/fd".into())))
+            .unwrap();
+        assert_eq!(only_b[2], "\"a\",/fd,\"c\"");
+        assert_eq!(only_b[4], "k={a\\,,/fd}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn bytes_that_are_no_text_survive() {
+        use std::os::unix::ffi::OsStringExt as _;
+        let odd = OsString::from_vec(b"\xff\xfe.yaml,plain\xfa".to_vec());
+        let words = vec!["lint".into(), "-f".into(), odd, OsString::from_vec(b"op\xff".to_vec())];
+        let plan = Plan::read(words);
+        let names: Vec<_> =
+            plan.mentions().map(|mention| mention.file.clone().into_os_string().into_vec()).collect();
+        assert_eq!(names, [b"\xff\xfe.yaml".to_vec(), b"plain\xfa".to_vec()]);
+        let mut first = true;
+        let words =
+            plan.render(|_| Ok::<_, Infallible>(std::mem::take(&mut first).then(|| "X".into()))).unwrap();
+        assert_eq!(words[2].clone().into_vec(), b"X,plain\xfa");
+        assert_eq!(words[3].clone().into_vec(), b"op\xff");
+    }
+
+    #[test]
+    fn a_thousand_api_versions_cost_under_ten_milliseconds() {
+        let mut words: Vec<OsString> = vec!["template".into(), "r".into(), "c".into()];
+        for number in 0..1000 {
+            words.push("--api-versions".into());
+            words.push(format!("example.com/v1/Kind{number}").into());
+        }
+        words.extend(["-f".into(), "a.yaml".into()]);
+        let start = Instant::now();
+        let plan = Plan::read(words);
+        let words = plan.render(|_| Ok::<_, Infallible>(Some("/fd".into()))).unwrap();
+        assert!(start.elapsed() < Duration::from_millis(10), "{:?}", start.elapsed());
+        assert_eq!(words.last().unwrap(), "/fd");
     }
 }

@@ -353,3 +353,270 @@ fn start(mut command: Command, handles: Vec<Handle>) -> io::Result<u8> {
     }
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::collections::HashSet;
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    use std::os::unix::process::ExitStatusExt as _;
+    use std::process::{Child, Output, Stdio};
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("no key fits")]
+    struct NoKey;
+
+    /// Opens files that begin with `sealed:`, and only those.
+    fn open(path: &Path, _: Use) -> Result<Found, NoKey> {
+        let text = fs::read_to_string(path).unwrap();
+        match text.strip_prefix("sealed:") {
+            Some("no key") => Err(NoKey),
+            Some(text) => Ok(Found::Opened(SecretText::copy_of(text.as_bytes()))),
+            None => Ok(Found::Plain),
+        }
+    }
+
+    fn fake_helm() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/bin/helm")
+    }
+
+    fn surroundings(helm: &Path) -> Surroundings {
+        Surroundings {
+            wanted: Some(helm.into()),
+            parent: None,
+            search: None,
+            depth: None,
+            this_program: None,
+        }
+    }
+
+    fn folder(files: &[(&str, &str)]) -> TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            fs::write(folder.path().join(name), text).unwrap();
+        }
+        folder
+    }
+
+    fn program(folder: &Path, name: &str) -> PathBuf {
+        let path = folder.join(name);
+        fs::write(&path, "#!/bin/sh\n").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        path
+    }
+
+    /// Not a test by itself: [`start_wrapper`] runs it in a process of its own, which becomes helm.
+    #[test]
+    #[ignore = "becomes another program"]
+    fn wrapper_process() {
+        let Some(words) = std::env::var_os("WRAPPER_WORDS") else { return };
+        let words = words.to_str().unwrap().split('\n').map(OsString::from).collect();
+        let error = run(words, &Surroundings::of_this_process(), open).unwrap_err();
+        panic!("{error}");
+    }
+
+    fn start_wrapper(folder: &Path, words: &[&str], variables: &[(&str, &str)]) -> Child {
+        let test = format!("{}::wrapper_process", module_path!().split_once("::").unwrap().1);
+        Command::new(std::env::current_exe().unwrap())
+            .args(["--ignored", "--exact", "--nocapture", &test])
+            .current_dir(folder)
+            .env("WRAPPER_WORDS", words.join("\n"))
+            .env("HELM_SECRETS_HELM_PATH", fake_helm())
+            .env_remove(GUARD)
+            .envs(variables.iter().copied())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+    }
+
+    fn wrapper(folder: &Path, words: &[&str], variables: &[(&str, &str)]) -> (String, Output) {
+        let output = start_wrapper(folder, words, variables).wait_with_output().unwrap();
+        (String::from_utf8(output.stdout.clone()).unwrap(), output)
+    }
+
+    fn lines<'text>(text: &'text str, start: &str) -> Vec<&'text str> {
+        text.lines().filter_map(|line| line.strip_prefix(start)).collect()
+    }
+
+    #[test]
+    fn helm_reads_plaintext_from_memory_and_plain_files_by_their_name() {
+        let folder = folder(&[("a.yaml", "sealed:a: 1"), ("b.yaml", "b: 2"), ("c.txt", "sealed:sea")]);
+        let words = ["template", "r", "c", "-fa.yaml,b.yaml", "--set-file", "k=c.txt", "-f", "gone.yaml"];
+        let (text, output) = wrapper(folder.path(), &words, &[]);
+        assert!(output.status.success(), "{output:?}");
+        let seen = lines(&text, "word ");
+        assert_eq!(&seen[..3], ["template", "r", "c"]);
+        assert_eq!(&seen[6..], ["-f", "gone.yaml"]);
+        let first = seen[3].strip_prefix("-f").unwrap().strip_suffix(",b.yaml").unwrap();
+        let second = seen[5].strip_prefix("k=").unwrap();
+        assert!(
+            text.contains(&format!("begin first {second}\nsea\nend\nbegin second {second}\nsea\nend\n")),
+            "{text}"
+        );
+        assert_ne!(first, second);
+        for path in [first, second] {
+            let number: u32 = path.strip_prefix("/proc/self/fd/").unwrap().parse().unwrap();
+            assert!(number >= 200);
+        }
+        assert!(!text.contains("word a: 1"));
+    }
+
+    #[test]
+    fn helm_inherits_each_text_under_one_number_only() {
+        let folder = folder(&[("a.yaml", "sealed:a: 1"), ("b.yaml", "sealed:b: 2")]);
+        let (text, _) = wrapper(folder.path(), &["lint", "-f", "a.yaml", "-f", "b.yaml"], &[]);
+        // Besides these there are the standard streams and what the test's own parents left open.
+        let open: Vec<&str> =
+            lines(&text, "open ").into_iter().filter(|line| line.contains("memfd")).collect();
+        assert_eq!(open, ["200 /memfd:orlop (deleted)", "201 /memfd:orlop (deleted)"], "{text}");
+    }
+
+    #[test]
+    fn the_wrapper_process_becomes_helm() {
+        let folder = folder(&[("a.yaml", "sealed:a: 1")]);
+        let child = start_wrapper(folder.path(), &["lint", "-f", "a.yaml"], &[("FAKE_HELM_EXIT", "7")]);
+        let pid = child.id().to_string();
+        let output = child.wait_with_output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(7));
+        assert_eq!(lines(&text, "pid "), [pid.as_str()]);
+        assert_eq!(lines(&text, "guard "), ["1"]);
+    }
+
+    #[test]
+    fn a_signal_reaches_helm_and_is_its_end() {
+        let folder = folder(&[("a.yaml", "sealed:a: 1")]);
+        let sleeper = folder.path().join("sleeper");
+        fs::write(&sleeper, "#!/bin/sh\necho ready\nexec sleep 60\n").unwrap();
+        fs::set_permissions(&sleeper, fs::Permissions::from_mode(0o755)).unwrap();
+        let variables = [("HELM_SECRETS_HELM_PATH", sleeper.to_str().unwrap())];
+        let mut child = start_wrapper(folder.path(), &["lint", "-f", "a.yaml"], &variables);
+        let mut ready = String::new();
+        let mut stdout = io::BufReader::new(child.stdout.take().unwrap());
+        while !ready.contains("ready") {
+            assert_ne!(io::BufRead::read_line(&mut stdout, &mut ready).unwrap(), 0, "{ready}");
+        }
+        let pid = rustix::process::Pid::from_raw(child.id().cast_signed()).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        assert_eq!(child.wait().unwrap().signal(), Some(15));
+    }
+
+    #[test]
+    fn core_dumps_are_off_in_helm_as_soon_as_values_are_named() {
+        let folder = folder(&[("a.yaml", "sealed:a: 1")]);
+        let (text, _) = wrapper(folder.path(), &["lint", "-f", "a.yaml"], &[]);
+        assert_eq!(lines(&text, "core "), ["0"]);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_opened_stops_the_run_before_helm_starts() {
+        let folder =
+            folder(&[("a.yaml", "sealed:a: 1"), ("b.yaml", "sealed:no key"), ("c.yaml", "sealed:no key")]);
+        let (text, output) = wrapper(folder.path(), &["lint", "-f", "a.yaml,b.yaml,c.yaml"], &[]);
+        assert!(!output.status.success());
+        assert!(!text.contains("word "), "{text}");
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert!(message.contains("cannot open b.yaml, c.yaml"), "{message}");
+    }
+
+    #[test]
+    fn each_file_is_opened_once_by_whatever_name() {
+        let folder = folder(&[("a.yaml", "sealed:a: 1"), ("b.yaml", "sealed:b: 2")]);
+        let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+        symlink(at("a.yaml"), at("link.yaml")).unwrap();
+        let words = [
+            "lint".to_owned(),
+            "-f".to_owned(),
+            [at("a.yaml"), at("b.yaml"), at("./a.yaml"), at("link.yaml"), at("a.yaml")].join(","),
+            "--set-file".to_owned(),
+            format!("k={}", at("a.yaml")),
+        ];
+        let plan = Plan::read(words.map(OsString::from).to_vec());
+        assert_eq!(plan.mentions().count(), 6);
+        let files = DistinctFiles::of(&plan);
+        let opened = Mutex::new(Vec::new());
+        let stand_ins = open_all(&files, |path, purpose| {
+            opened.lock().unwrap().push(path.to_owned());
+            open(path, purpose)
+        })
+        .ok()
+        .unwrap();
+        assert_eq!(stand_ins.len(), 2);
+        let opened = opened.into_inner().unwrap();
+        assert_eq!(opened.len(), 2);
+        let names: HashSet<_> = opened.iter().map(|path| path.file_name().unwrap()).collect();
+        assert_eq!(names, HashSet::from(["a.yaml".as_ref(), "b.yaml".as_ref()]));
+    }
+
+    #[test]
+    fn a_file_named_twice_is_handed_over_once() {
+        let folder = folder(&[("a.yaml", "sealed:a: 1")]);
+        let (text, _) = wrapper(folder.path(), &["lint", "-f", "a.yaml", "-f", "./a.yaml"], &[]);
+        assert_eq!(lines(&text, "word "), ["lint", "-f", "/proc/self/fd/200", "-f", "/proc/self/fd/200"]);
+    }
+
+    #[test]
+    fn a_fifo_is_left_for_helm_to_read() {
+        let folder = folder(&[]);
+        let fifo = folder.path().join("fifo.yaml");
+        assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+        let plan = Plan::read(vec!["lint".into(), "-f".into(), fifo.into()]);
+        assert!(DistinctFiles::of(&plan).list.is_empty());
+    }
+
+    #[test]
+    fn the_next_helm_on_path_is_found_and_never_this_program() {
+        let (one, two, three) = (folder(&[]), folder(&[]), folder(&[("helm", "no program")]));
+        let this_program = program(one.path(), "orlop");
+        symlink(&this_program, one.path().join("helm")).unwrap();
+        let real = program(two.path(), "helm");
+        let search = std::env::join_paths([Path::new(""), three.path(), one.path(), two.path()]).unwrap();
+        let mut surroundings = Surroundings {
+            wanted: None,
+            parent: None,
+            search: Some(search),
+            depth: None,
+            this_program: Some(this_program.clone()),
+        };
+        let found = |surroundings: &Surroundings| find_helm::<NoKey>(surroundings).ok();
+        assert_eq!(found(&surroundings), Some(real.clone()));
+
+        // HELM_BIN counts if it is absolute and not this program.
+        let parent = program(two.path(), "helm-above");
+        surroundings.parent = Some(parent.clone().into());
+        assert_eq!(found(&surroundings), Some(parent));
+        for useless in [OsString::from("helm"), one.path().join("helm").into(), "/nowhere/helm".into()] {
+            surroundings.parent = Some(useless);
+            assert_eq!(found(&surroundings), Some(real.clone()));
+        }
+
+        // The user's choice wins, as a path or as a name on PATH; a wrong one is an error.
+        let chosen = program(two.path(), "helm4.3");
+        for wanted in [OsString::from("helm4.3"), chosen.clone().into()] {
+            surroundings.wanted = Some(wanted);
+            assert_eq!(found(&surroundings), Some(chosen.clone()));
+        }
+        for wrong in [OsString::from("helm5"), this_program.into(), three.path().join("helm").into()] {
+            surroundings.wanted = Some(wrong);
+            assert!(matches!(find_helm::<NoKey>(&surroundings), Err(HelmError::WantedHelm { .. })));
+        }
+        surroundings.wanted = None;
+        surroundings.search = Some(one.path().into());
+        assert!(matches!(find_helm::<NoKey>(&surroundings), Err(HelmError::NoHelm)));
+    }
+
+    #[test]
+    fn a_helm_that_calls_orlop_again_and_again_is_stopped() {
+        let mut surroundings = surroundings(&fake_helm());
+        for (above, expected) in
+            [(None, Some(1)), (Some("3"), Some(4)), (Some("junk"), Some(1)), (Some("10"), None)]
+        {
+            surroundings.depth = above.map(OsString::from);
+            assert_eq!(depth::<NoKey>(&surroundings).ok(), expected);
+        }
+    }
+}
