@@ -1,5 +1,5 @@
 //! Runs the unit tests of the helm wrapper until the binary declares the module itself.
-#![expect(dead_code, unused_imports, reason = "the binary's commands use these")]
+#![expect(dead_code, reason = "the binary's commands use these")]
 
 #[path = "../src/bin/orlop/helm/mod.rs"]
 mod helm;

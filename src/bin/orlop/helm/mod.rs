@@ -7,5 +7,5 @@ pub(crate) mod args;
 pub(crate) mod channel;
 pub(crate) mod run;
 
-pub(crate) use args::{Plan, Use};
+pub(crate) use args::Use;
 pub(crate) use run::{Found, HelmError, Surroundings, run};
