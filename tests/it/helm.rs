@@ -43,6 +43,9 @@ impl Stage {
         }
         let identity = age::x25519::Identity::generate();
         fs::write(folder.path().join("home/age.txt"), identity.to_string().expose_secret()).unwrap();
+        // Also keeps out a `.sops.yaml` that somebody left further up.
+        let rules = format!("creation_rules:\n  - age: {}\n", identity.to_public());
+        fs::write(folder.path().join(".sops.yaml"), rules).unwrap();
         symlink(peer(helm), folder.path().join("bin/helm")).unwrap();
         copy_folder(&testdata("charts/harbour"), &folder.path().join("harbour"));
         Self { folder, recipient: identity.to_public().to_string() }
@@ -219,6 +222,21 @@ fn lint_accepts_sealed_files() {
 }
 
 #[test]
+fn plaintext_reaches_a_helm_below_a_plugin_below_helm() {
+    for helm in ["helm3", "helm4"] {
+        let stage = Stage::with(helm);
+        let direct = stage.orlop_helm(["template", "r", "./harbour"]).output().unwrap();
+        let relayed = stage
+            .orlop_helm(["diff", "upgrade", "r", "./harbour"])
+            .env("HELM_PLUGINS", testdata("plugins"))
+            .output()
+            .unwrap();
+        assert_eq!(text(&relayed), text(&direct));
+        assert!(CANARIES.iter().all(|canary| text(&relayed).contains(canary)));
+    }
+}
+
+#[test]
 fn a_file_that_cannot_be_decrypted_stops_the_run_before_helm_starts() {
     let stage = Stage::with("helm3");
     let stranger = age::x25519::Identity::generate();
@@ -272,7 +290,10 @@ fn a_thousand_api_versions_add_less_than_ten_milliseconds() {
 fn core_dumps_are_off_in_helm() {
     let stage = Stage::with("helm3");
     let output = stage
-        .orlop_helm(["lint", "./harbour"])
+        .command("sh")
+        // Many systems start with a limit of 0 that a program may raise; then there would be nothing to see.
+        .args(["-c", "ulimit -S -c unlimited && exec \"$@\"", "sh", env!("CARGO_BIN_EXE_orlop")])
+        .args(["helm", "lint", "./harbour", "-f", VALUES[0]])
         .env("HELM_SECRETS_HELM_PATH", testdata("bin/helm"))
         .output()
         .unwrap();

@@ -414,7 +414,13 @@ mod tests {
     fn wrapper_process() {
         let Some(words) = std::env::var_os("WRAPPER_WORDS") else { return };
         let words = words.to_str().unwrap().split('\n').map(OsString::from).collect();
-        let error = run(words, &Surroundings::of_this_process(), open).unwrap_err();
+        let open_in_the_dark = |path: &Path, purpose: Use| {
+            let dumpable = rustix::process::dumpable_behavior().unwrap();
+            assert_eq!(dumpable, rustix::process::DumpableBehavior::NotDumpable);
+            assert_eq!(rustix::process::getrlimit(rustix::process::Resource::Core).current, Some(0));
+            open(path, purpose)
+        };
+        let error = run(words, &Surroundings::of_this_process(), open_in_the_dark).unwrap_err();
         panic!("{error}");
     }
 
@@ -506,10 +512,16 @@ mod tests {
     }
 
     #[test]
-    fn core_dumps_are_off_in_helm_as_soon_as_values_are_named() {
+    fn core_dumps_are_off_before_a_file_is_opened_and_stay_off_in_helm() {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        // Otherwise there would be nothing to see where the limit starts at 0.
+        let limit = getrlimit(Resource::Core);
+        setrlimit(Resource::Core, Rlimit { current: limit.maximum, ..limit }).unwrap();
         let folder = folder(&[("a.yaml", "sealed:a: 1")]);
-        let (text, _) = wrapper(folder.path(), &["lint", "-f", "a.yaml"], &[]);
-        assert_eq!(lines(&text, "core "), ["0"]);
+        let (with_values, _) = wrapper(folder.path(), &["lint", "-f", "a.yaml"], &[]);
+        assert_eq!(lines(&with_values, "core "), ["0"]);
+        let (without, _) = wrapper(folder.path(), &["list"], &[]);
+        assert_ne!(lines(&without, "core "), ["0"]);
     }
 
     #[test]
