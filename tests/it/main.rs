@@ -1,0 +1,6 @@
+//! The suite that needs the built binary, one module a subject.
+
+#[cfg(feature = "peers")]
+mod helm;
+#[cfg(feature = "peers")]
+mod kube;
