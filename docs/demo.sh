@@ -33,7 +33,7 @@ cp -R "$top/testdata/charts/harbour" "$work/harbour"
 cd "$work/harbour"
 sed -i "s/canary/$canary/" secrets*.yaml
 # Plaintext is shown with this run's word masked: a log of the demo must not hold what the demo then looks for.
-X
+masked() { sed "s/$canary/canary-****************/g"; }
 
 story 'A chart whose secrets are still plain'
 printf '%s$ cat secrets.staging.yaml%s\n' "$bold" "$plain"
@@ -73,7 +73,8 @@ found=$(
     find "${places[@]}" -xdev -type f -newer "$work/before-helm" -exec grep -lsF -- "$canary" {} + 2>/dev/null || true
 )
 if [ -n "$found" ]; then
-    printf 'demo: error: plaintext was written:\n%s\n' "$found" >&2
+    printf 'demo: error: plaintext was written:\n' >&2
+    printf '%s\n' "$found" | sort -u >&2
     exit 1
 fi
 written=$(find "$work" -newer "$work/before-helm" -type f -printf '  %P\n')
