@@ -35,7 +35,7 @@ documented:
 
 # The advisories stand in a git repository, which not every machine can reach: then the other checks still count.
 licensed: peers
-	$(peers)/cargo-deny --log-level error check --hide-inclusion-graph licenses bans sources
+	$(peers)/cargo-deny check --hide-inclusion-graph licenses bans sources
 	@if GIT_TERMINAL_PROMPT=0 timeout 20 git ls-remote --exit-code https://github.com/RustSec/advisory-db HEAD >/dev/null 2>&1; \
 	then $(peers)/cargo-deny check --hide-inclusion-graph advisories; \
 	else echo 'advisories: not checked, https://github.com/RustSec/advisory-db cannot be reached from here'; fi
