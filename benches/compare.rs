@@ -88,7 +88,6 @@ struct Bench {
     sops: PathBuf,
     /// A `PATH` on which `helm` is the peer.
     path: OsString,
-    recipients: String,
 }
 
 impl Bench {
@@ -103,12 +102,14 @@ impl Bench {
         let identities: Vec<_> = (0..3).map(|_| age::x25519::Identity::generate()).collect();
         fs::write(folder.path().join("keys.txt"), identities[2].to_string().expose_secret())?;
         let recipients: Vec<_> = identities.iter().map(|identity| identity.to_public().to_string()).collect();
+        // Both programs look for a configuration upwards: without one here, a stray one above would decide.
+        let rule = format!("creation_rules:\n  - age: {}\n", recipients.join(","));
+        fs::write(folder.path().join(".sops.yaml"), rule)?;
 
         Ok(Bench {
             orlop: env!("CARGO_BIN_EXE_orlop").into(),
             sops: peers.join("sops"),
             path: std::env::join_paths([programs, "/usr/bin".into(), "/bin".into()])?,
-            recipients: recipients.join(","),
             folder,
         })
     }
@@ -131,12 +132,13 @@ impl Bench {
     fn seal(&self, name: &str, plain: &str) -> Result<PathBuf> {
         let path = self.folder.path().join(name);
         fs::write(&path, plain)?;
-        let status = self
-            .command(&self.sops)
-            .args(["encrypt", "-i", "--age", &self.recipients])
-            .arg(&path)
-            .status()?;
-        if status.success() { Ok(path) } else { Err(format!("sops encrypt {name}: {status}").into()) }
+        let status = self.command(&self.sops).args(["encrypt", "-i"]).arg(&path).status()?;
+        let sealed = fs::read_to_string(&path)?.matches("ENC[").count() > plain.matches(": ").count();
+        if status.success() && sealed {
+            Ok(path)
+        } else {
+            Err(format!("sops encrypt {name}: {status}").into())
+        }
     }
 
     fn decrypt(&self, program: &Path, file: &Path) -> impl Fn() -> Command {
