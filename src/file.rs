@@ -21,6 +21,9 @@ use crate::value::{Kind, Plaintext, Tree};
 /// How often a comment is sealed anew when its sealed text looks like one that stays in clear.
 const SEAL_ATTEMPTS: usize = 16;
 
+/// What stands for the MAC until the values are known, written as the MAC will be.
+const PENDING_MAC: &str = "pending";
+
 /// Why a file cannot be sealed or opened.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -591,13 +594,21 @@ impl Draft {
             }
             Ok(())
         })?;
+        let mut metadata = metadata;
+        if metadata.mac.is_empty() {
+            metadata.mac = PENDING_MAC.to_owned();
+        }
         let mut block = store.write_metadata(plain, &metadata.to_tree(), style);
         let document = store.parse(block.apply(plain.bytes()))?;
         let mut values = sources.into_iter();
         let mut sources = Vec::new();
         walk(&document, &selection, |place| -> Result<(), FileError> {
             sources.push(match place.spot {
-                Spot::Leaf(_) => values.next().expect("the metadata adds no values"),
+                Spot::Leaf(leaf) => {
+                    let value = values.next().expect("the metadata adds no values");
+                    // What stays in clear counts as readers of the sealed file will find it.
+                    if place.selected { value } else { Source::New(store.read(&document, leaf)?) }
+                }
                 Spot::Comment(comment) => {
                     comments -= 1;
                     Source::New(new_comment(&document, comment))

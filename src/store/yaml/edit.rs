@@ -1,7 +1,7 @@
 //! Setting and removing values as changes to the text.
 
 use super::emit::{self, Block, Slot, pieces};
-use super::{end_of_line, line_break, scalar, spell, tree};
+use super::{end_of_line, ends_line, line_break, scalar, spell, start_of_line, tree};
 use crate::document::{
     Document, FindError, Item, Layout, Leaf, LeafStyle, List, METADATA_KEY, Map, Node, Pair, Patch,
 };
@@ -203,7 +203,12 @@ impl Editor<'_> {
             // Written as text, it has to stay text for readers of YAML 1.1 too.
             _ if legacy_word => {
                 let text = std::str::from_utf8(value.expose()).expect("it is a word");
-                spell::replace_scalar(&mut self.patch, self.text, leaf, scalar::double_quoted(text));
+                spell::replace_scalar(
+                    &mut self.patch,
+                    self.text,
+                    leaf,
+                    scalar::double_quoted(text, scalar::Escape::Unreadable),
+                );
             }
             LeafStyle::Plain | LeafStyle::Single | LeafStyle::Double if is_text => {
                 spell::open(&mut self.patch, self.document, leaf, value);
@@ -291,7 +296,7 @@ impl Editor<'_> {
 
     /// Puts whole lines at `at`, which is the start of a line or the end of a text without a last line break.
     fn insert_lines(&mut self, at: usize, mut lines: SecretText) {
-        if at > 0 && !self.text[..at].ends_with(b"\n") {
+        if at > 0 && !ends_line(&self.text[..at]) {
             let mut with_break = SecretText::from(self.newline());
             let without = lines.len() - self.newline().len();
             lines.truncate(without);
@@ -361,8 +366,4 @@ impl Editor<'_> {
         };
         self.patch.replace(place, "");
     }
-}
-
-fn start_of_line(text: &[u8], offset: usize) -> usize {
-    text[..offset].iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1)
 }

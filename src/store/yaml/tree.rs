@@ -43,9 +43,6 @@ fn parse(text: &[u8]) -> Result<(Vec<ParsedDocument>, Vec<Span>), ParseError> {
     if text.is_empty() {
         return Ok((Vec::new(), Vec::new()));
     }
-    if text.starts_with(b"\xFF\xFE") || text.starts_with(b"\xFE\xFF") {
-        return Err(ParseError::at(text, 0, "the text is UTF-16; save it as UTF-8"));
-    }
     let scan_error = |error: ScanError| ParseError::at(text, error.offset, error.problem);
     let (documents, comments) = Parser::new(text).map_err(scan_error)?.parse().map_err(scan_error)?;
     if documents.is_empty() {
