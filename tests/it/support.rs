@@ -115,7 +115,8 @@ pub(crate) fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R 
     })
 }
 
-/// Every value of a plain text with its path, kind and canonical content, in order.
+/// Every value of a plain text with its path and canonical content, in order. A float without a fraction counts as
+/// the integer that sops prints for it.
 pub(crate) fn values(text: &[u8]) -> Vec<(String, String)> {
     spots(text).into_iter().filter(|(path, _)| path != COMMENT).collect()
 }
@@ -144,7 +145,8 @@ fn spots(text: &[u8]) -> Vec<(String, String)> {
             Spot::Leaf(leaf) => {
                 let value = yaml().read(&document, leaf).unwrap();
                 let value = value.map_or("null".to_owned(), |value| {
-                    format!("{}: {:?}", value.kind().name(), String::from_utf8_lossy(value.expose()))
+                    let kind = if value.kind() == orlop::Kind::Float { "int" } else { value.kind().name() };
+                    format!("{kind}: {:?}", String::from_utf8_lossy(value.expose()))
                 });
                 (place.path.to_string(), value)
             }

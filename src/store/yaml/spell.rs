@@ -330,6 +330,11 @@ fn open_list_comment(patch: &mut Patch, text: &[u8], leaf: &Leaf, value: &Plaint
     let start = if before.ends_with(b"-") { before.len() - 1 } else { leaf.span.start };
     let mut comment = SecretText::from("#");
     comment.push(value.expose());
+    if leaf.ends_empty_list {
+        comment.push_str(line_break(text));
+        comment.push_str(&" ".repeat(super::tree::column_of(text, start)));
+        comment.push_str("[]");
+    }
     patch.replace(Span::new(start, leaf.span.end), comment);
 }
 

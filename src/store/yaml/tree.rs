@@ -164,6 +164,8 @@ fn leaf_of(node: &Parsed, style: LeafStyle, in_flow: bool, parent_indent: isize,
         tag_span: node.tag_span,
         parent_indent,
         in_list,
+        sealed_comment: false,
+        ends_empty_list: false,
     }
 }
 
@@ -240,15 +242,21 @@ impl Builder<'_> {
     fn node(&mut self, node: Parsed, handled: bool, in_list: bool) -> Result<Node, ParseError> {
         let span = node.span;
         match node.content {
-            Content::Scalar { style, in_flow, parent_indent } => Ok(Node::Leaf(Leaf {
-                span,
-                style,
-                in_flow,
-                tag: node.tag,
-                tag_span: node.tag_span,
-                parent_indent,
-                in_list,
-            })),
+            Content::Scalar { style, in_flow, parent_indent } => {
+                let tag_span = node.tag_span;
+                let (tag, sealed_comment) = (node.tag, in_list && is_sealed_comment(span.of(self.text)));
+                Ok(Node::Leaf(Leaf {
+                    span,
+                    style,
+                    in_flow,
+                    tag,
+                    tag_span,
+                    parent_indent,
+                    in_list,
+                    sealed_comment,
+                    ends_empty_list: false,
+                }))
+            }
             Content::Alias => unreachable!("aliases were written out before the tree is built"),
             Content::List { items, layout } => {
                 let mut list = Vec::with_capacity(items.len());
@@ -267,6 +275,7 @@ impl Builder<'_> {
                 if !handled {
                     self.list_comments(&mut list, &node.foot, false);
                 }
+                mark_end_of_empty_list(&mut list);
                 Ok(Node::List(List { items: list, span, layout: layout_of(layout) }))
             }
             Content::Map { pairs, layout } => {
@@ -375,5 +384,21 @@ fn key_start(text: &[u8], key: &Parsed) -> usize {
             return start;
         }
         start = word;
+    }
+}
+
+/// Whether the text is a comment as sops seals it in a list.
+fn is_sealed_comment(text: &[u8]) -> bool {
+    text.starts_with(b"ENC[AES256_GCM,") && text.ends_with(b",type:comment]")
+}
+
+fn mark_end_of_empty_list(items: &mut [Item]) {
+    let only_comments = items.iter().all(|item| match item {
+        Item::Value { node: Node::Leaf(leaf), .. } => leaf.sealed_comment,
+        Item::Value { .. } => false,
+        Item::Comment(_) => true,
+    });
+    if let (true, Some(Item::Value { node: Node::Leaf(leaf), .. })) = (only_comments, items.last_mut()) {
+        leaf.ends_empty_list = true;
     }
 }
