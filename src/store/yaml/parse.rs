@@ -485,7 +485,7 @@ impl<'t> Parser<'t> {
         let mut mapping = Parsed::new(Content::Alias, key_token.span());
         self.skip();
         let ends = [TokenKind::Value, TokenKind::FlowEntry, TokenKind::FlowSequenceEnd];
-        let key = if self.next_is(&ends)? {
+        let mut key = if self.next_is(&ends)? {
             // go-yaml skips the token that shows there is no key; an empty key is refused later in any case.
             self.skip();
             Parsed::empty(key_token.end.offset, true, -1)
@@ -494,13 +494,16 @@ impl<'t> Parser<'t> {
         };
         let mut end = key.span.end;
         let token = self.peek()?;
-        let value = if token.kind == TokenKind::Value {
+        let mut value = if token.kind == TokenKind::Value {
             self.skip();
             end = token.end.offset;
             if self.next_is(&ends[1..])? { Parsed::empty(end, true, -1) } else { self.node(false, false)? }
         } else {
             Parsed::empty(end, true, -1)
         };
+        if key.foot.is_empty() {
+            key.foot = std::mem::take(&mut value.foot);
+        }
         end = end.max(value.span.end);
         mapping.span.end = end;
         mapping.content =
