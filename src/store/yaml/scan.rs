@@ -10,8 +10,6 @@ use std::collections::HashMap;
 use crate::document::{BlockShape, Chomp, LeafStyle};
 use crate::span::Span;
 
-/// How deep flow collections and indentation may nest.
-const MAX_DEPTH: usize = 1_000;
 /// How far (in characters) a simple key may reach, and how far a comment is looked for.
 const SIMPLE_KEY_REACH: usize = 1024;
 const COMMENT_REACH: usize = 512;
@@ -163,15 +161,17 @@ impl<'t> Scanner<'t> {
         self.text
     }
 
-    /// The next token, not consumed.
-    pub(super) fn peek(&mut self) -> Scan<Token> {
-        if !self.token_available {
-            self.fetch_more_tokens()?;
-        }
-        Ok(self.tokens[self.tokens_head])
+    /// Makes sure that the next token is known.
+    pub(super) fn prepare(&mut self) -> Scan<()> {
+        if self.token_available { Ok(()) } else { self.fetch_more_tokens() }
     }
 
-    /// Consumes the token that [`Scanner::peek`] showed.
+    /// The next token, not consumed; [`Scanner::prepare`] comes first.
+    pub(super) fn token(&self) -> &Token {
+        &self.tokens[self.tokens_head]
+    }
+
+    /// Consumes that token.
     pub(super) fn skip_token(&mut self) {
         self.tokens_head += 1;
         self.tokens_parsed += 1;
@@ -183,9 +183,10 @@ impl<'t> Scanner<'t> {
         }
     }
 
-    /// The next comment that belongs before or on `token`, if there is one.
-    pub(super) fn take_comment(&mut self, token: &Token) -> Option<(Side, Lines)> {
+    /// The next comment that belongs before or on the next token, if there is one.
+    pub(super) fn take_comment(&mut self) -> Option<(Side, Lines)> {
         let comment = self.comments.get_mut(self.comments_head)?;
+        let token = &self.tokens[self.tokens_head];
         if token.start.index < comment.token_mark.index {
             return None;
         }
@@ -420,9 +421,6 @@ impl<'t> Scanner<'t> {
         }
         self.indents.push(self.indent);
         self.indent = column;
-        if self.indents.len() > MAX_DEPTH {
-            return self.error("nested too deeply", mark);
-        }
         match number {
             Some(number) => self.insert_token(number, kind, mark),
             None => self.tokens.push(Token { kind, start: mark, end: mark }),
@@ -587,9 +585,6 @@ impl<'t> Scanner<'t> {
         self.save_simple_key()?;
         self.simple_keys.push(SimpleKey { mark: self.mark, ..SimpleKey::default() });
         self.flow_level += 1;
-        if self.flow_level > MAX_DEPTH {
-            return self.error("nested too deeply", self.mark);
-        }
         self.simple_key_allowed = true;
         self.fetch_indicator(kind);
         Ok(())
