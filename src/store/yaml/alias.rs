@@ -151,7 +151,11 @@ impl<'p> Writer<'_, 'p> {
                             spell::decode(self.text, &leaf_of(&pair.key, style))?
                         }
                         _ => {
-                            return Err(ParseError::at(self.text, pair.key.span.start, "the key is not text"));
+                            return Err(ParseError::at(
+                                self.text,
+                                pair.key.span.start,
+                                "the key is not text",
+                            ));
                         }
                     };
                     let name = String::from_utf8_lossy(name.expose()).into_owned();
