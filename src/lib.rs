@@ -16,6 +16,7 @@ pub mod provider;
 pub mod secret;
 pub mod selection;
 pub mod shamir;
+pub mod simple;
 pub mod span;
 pub mod store;
 pub mod timestamp;

@@ -1,0 +1,470 @@
+//! The options of every command: each group of them said once.
+//!
+//! Command lines reach clap in one spelling only, see [`crate::argv`].
+
+use std::ffi::OsString;
+
+use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches, Parser, Subcommand};
+use orlop::provider::PROVIDERS;
+
+/// Keeps secrets in git and hands them to Helm without ever putting them on a disk.
+#[derive(Parser)]
+#[command(name = "orlop", disable_version_flag = true, disable_help_subcommand = true)]
+#[command(
+    override_usage = "orlop COMMAND [OPTIONS] [FILE]\n       orlop helm HELM-WORDS...\n       orlop [-d|-e|-r|--set STR] [OPTIONS] FILE   (sops' older form; none of these: edit)"
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) legacy: Legacy,
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Decrypt a file, and print the result.
+    Decrypt(Decrypt),
+    /// Encrypt a file, and print the result.
+    Encrypt(Encrypt),
+    /// Edit an encrypted file, or make a new one.
+    Edit(Edit),
+    /// Set one value of an encrypted file.
+    Set(Set),
+    /// Remove one value of an encrypted file.
+    Unset(Unset),
+    /// Encrypt a file anew with a new data key.
+    Rotate(Rotate),
+    /// Bring the keys of encrypted files in line with the config file.
+    Updatekeys(Updatekeys),
+    /// Tell whether a file is encrypted.
+    Filestatus(Filestatus),
+    /// Make a new key.
+    Generate(Generate),
+    /// Run helm, which reads encrypted values files from memory.
+    Helm(HelmWords),
+}
+
+/// Options that count for every command; they stand before it.
+#[derive(Args, Clone)]
+pub(crate) struct Globals {
+    /// The config file, instead of the nearest .sops.yaml [env: SOPS_CONFIG]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) config: Option<OsString>,
+    /// Write the whole file anew with so many columns per level
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub(crate) indent: Option<i64>,
+    /// Compute the MAC over encrypted values only
+    #[arg(long)]
+    pub(crate) mac_only_encrypted: bool,
+}
+
+/// How files are read and written.
+#[derive(Args)]
+pub(crate) struct Input {
+    /// The format of the input: yaml, json, dotenv, ini, binary; default: by the file's name
+    #[arg(long, value_name = "TYPE")]
+    pub(crate) input_type: Option<String>,
+    /// The format of the output; default: by the file's name
+    #[arg(long, value_name = "TYPE")]
+    pub(crate) output_type: Option<String>,
+}
+
+/// Where the result goes.
+#[derive(Args)]
+pub(crate) struct Output {
+    /// Write the result to the file itself
+    #[arg(short, long)]
+    pub(crate) in_place: bool,
+    /// Write the result to this file
+    #[arg(long, value_name = "PATH")]
+    pub(crate) output: Option<OsString>,
+    /// Take format and creation rule from this name
+    #[arg(long, value_name = "NAME")]
+    pub(crate) filename_override: Option<OsString>,
+}
+
+/// Which values are encrypted.
+#[derive(Args)]
+pub(crate) struct Selecting {
+    /// Leave values under keys with this suffix in clear
+    #[arg(long, value_name = "SUFFIX")]
+    pub(crate) unencrypted_suffix: Option<String>,
+    /// Encrypt only values under keys with this suffix
+    #[arg(long, value_name = "SUFFIX")]
+    pub(crate) encrypted_suffix: Option<String>,
+    /// Leave values under matching keys in clear
+    #[arg(long, value_name = "REGEX")]
+    pub(crate) unencrypted_regex: Option<String>,
+    /// Encrypt only values under matching keys
+    #[arg(long, value_name = "REGEX")]
+    pub(crate) encrypted_regex: Option<String>,
+    /// Leave values behind matching comments in clear
+    #[arg(long, value_name = "REGEX")]
+    pub(crate) unencrypted_comment_regex: Option<String>,
+    /// Encrypt only values behind matching comments
+    #[arg(long, value_name = "REGEX")]
+    pub(crate) encrypted_comment_regex: Option<String>,
+}
+
+/// Who can decrypt a new file.
+pub(crate) struct Recipients {
+    /// For each row of [`PROVIDERS`] the text of its flag.
+    pub(crate) keys: [Option<String>; PROVIDERS.len()],
+    pub(crate) terms: Terms,
+}
+
+/// What comes with the keys of a new file.
+#[derive(Args)]
+pub(crate) struct Terms {
+    /// The AWS profile for --kms
+    #[arg(long, value_name = "NAME")]
+    pub(crate) aws_profile: Option<String>,
+    /// The encryption context for --kms, name:value,...
+    #[arg(long, value_name = "CONTEXT")]
+    pub(crate) encryption_context: Option<String>,
+    /// How many key groups are needed to decrypt
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub(crate) shamir_secret_sharing_threshold: Option<i64>,
+}
+
+/// Keys that come and go.
+pub(crate) struct KeyChanges {
+    /// For each row of [`PROVIDERS`] the text of its `--add-` flag.
+    pub(crate) added: [Option<String>; PROVIDERS.len()],
+    /// The same for `--rm-`.
+    pub(crate) removed: [Option<String>; PROVIDERS.len()],
+}
+
+/// Who unwraps data keys.
+#[derive(Args)]
+pub(crate) struct Services {
+    /// Unwrap data keys in this process [env: SOPS_ENABLE_LOCAL_KEYSERVICE]
+    #[arg(long, value_name = "BOOL", default_value_t = true, default_missing_value = "true", num_args = 0..=1)]
+    #[arg(require_equals = true, action = ArgAction::Set, hide_default_value = true)]
+    pub(crate) enable_local_keyservice: bool,
+    /// Ask this key service; may be repeated [env: SOPS_KEYSERVICE]
+    #[arg(long, value_name = "URI", action = ArgAction::Append)]
+    pub(crate) keyservice: Vec<String>,
+}
+
+/// How files are unlocked.
+#[derive(Args)]
+pub(crate) struct Unlocking {
+    /// The order in which key types are tried [env: SOPS_DECRYPTION_ORDER]
+    #[arg(long, value_name = "TYPES")]
+    pub(crate) decryption_order: Option<String>,
+    #[command(flatten)]
+    pub(crate) services: Services,
+}
+
+/// Whether the MAC counts.
+#[derive(Args)]
+pub(crate) struct Mac {
+    /// Accept a file whose MAC does not hold
+    #[arg(long)]
+    pub(crate) ignore_mac: bool,
+}
+
+/// The words that are no options.
+#[derive(Args)]
+pub(crate) struct Words {
+    /// The file, and what else the command takes.
+    #[arg(value_name = "WORDS", hide = true)]
+    pub(crate) words: Vec<OsString>,
+}
+
+#[derive(Args)]
+#[command(override_usage = "orlop decrypt [OPTIONS] [FILE]   (without FILE: stdin)")]
+pub(crate) struct Decrypt {
+    #[command(flatten)]
+    pub(crate) output: Output,
+    /// Print only what this path names, such as '["a"][0]'
+    #[arg(long, value_name = "PATH")]
+    pub(crate) extract: Option<String>,
+    #[command(flatten)]
+    pub(crate) input: Input,
+    #[command(flatten)]
+    pub(crate) mac: Mac,
+    #[command(flatten)]
+    pub(crate) unlocking: Unlocking,
+    #[command(flatten)]
+    pub(crate) words: Words,
+}
+
+#[derive(Args)]
+#[command(
+    override_usage = "orlop encrypt [OPTIONS] [FILE]   (without FILE: stdin, with --filename-override)"
+)]
+pub(crate) struct Encrypt {
+    #[command(flatten)]
+    pub(crate) output: Output,
+    #[command(flatten)]
+    pub(crate) recipients: Recipients,
+    #[command(flatten)]
+    pub(crate) input: Input,
+    #[command(flatten)]
+    pub(crate) selecting: Selecting,
+    #[command(flatten)]
+    pub(crate) services: Services,
+    #[command(flatten)]
+    pub(crate) words: Words,
+}
+
+#[derive(Args)]
+#[command(override_usage = "orlop edit [OPTIONS] FILE")]
+pub(crate) struct Edit {
+    #[command(flatten)]
+    pub(crate) recipients: Recipients,
+    #[command(flatten)]
+    pub(crate) input: Input,
+    #[command(flatten)]
+    pub(crate) selecting: Selecting,
+    /// Show the metadata too; key groups may be changed there
+    #[arg(short, long)]
+    pub(crate) show_master_keys: bool,
+    #[command(flatten)]
+    pub(crate) mac: Mac,
+    #[command(flatten)]
+    pub(crate) unlocking: Unlocking,
+    #[command(flatten)]
+    pub(crate) words: Words,
+}
+
+#[derive(Args)]
+#[command(
+    override_usage = "orlop set [OPTIONS] FILE PATH VALUE   (VALUE is JSON, PATH such as '[\"a\"][0]')"
+)]
+pub(crate) struct Set {
+    #[command(flatten)]
+    pub(crate) input: Input,
+    /// VALUE is the name of a file that holds the value
+    #[arg(long)]
+    pub(crate) value_file: bool,
+    /// Read the value from stdin
+    #[arg(long)]
+    pub(crate) value_stdin: bool,
+    #[command(flatten)]
+    pub(crate) changing: Changing,
+}
+
+#[derive(Args)]
+#[command(override_usage = "orlop unset [OPTIONS] FILE PATH   (PATH such as '[\"a\"][0]')")]
+pub(crate) struct Unset {
+    #[command(flatten)]
+    pub(crate) input: Input,
+    #[command(flatten)]
+    pub(crate) changing: Changing,
+}
+
+/// What `set` and `unset` have in common.
+#[derive(Args)]
+pub(crate) struct Changing {
+    /// Write nothing when nothing changes
+    #[arg(long)]
+    pub(crate) idempotent: bool,
+    #[arg(long, value_name = "N", hide = true, allow_negative_numbers = true)]
+    pub(crate) shamir_secret_sharing_threshold: Option<i64>,
+    #[command(flatten)]
+    pub(crate) mac: Mac,
+    #[command(flatten)]
+    pub(crate) unlocking: Unlocking,
+    #[command(flatten)]
+    pub(crate) words: Words,
+}
+
+#[derive(Args)]
+#[command(override_usage = "orlop rotate [OPTIONS] FILE")]
+pub(crate) struct Rotate {
+    #[command(flatten)]
+    pub(crate) output: Output,
+    #[command(flatten)]
+    pub(crate) input: Input,
+    #[command(flatten)]
+    pub(crate) changes: KeyChanges,
+    /// The encryption context of AWS keys that come or go, name:value,...
+    #[arg(long, value_name = "CONTEXT")]
+    pub(crate) encryption_context: Option<String>,
+    #[command(flatten)]
+    pub(crate) unlocking: Unlocking,
+    #[command(flatten)]
+    pub(crate) words: Words,
+}
+
+#[derive(Args)]
+#[command(override_usage = "orlop updatekeys [OPTIONS] FILE...")]
+pub(crate) struct Updatekeys {
+    /// Do not ask
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+    /// The format of the file; default: by its name
+    #[arg(long, value_name = "TYPE")]
+    pub(crate) input_type: Option<String>,
+    #[command(flatten)]
+    pub(crate) services: Services,
+    #[command(flatten)]
+    pub(crate) words: Words,
+}
+
+#[derive(Args)]
+#[command(override_usage = "orlop filestatus [OPTIONS] FILE")]
+pub(crate) struct Filestatus {
+    /// The format of the file; default: by its name
+    #[arg(long, value_name = "TYPE")]
+    pub(crate) input_type: Option<String>,
+    #[command(flatten)]
+    pub(crate) words: Words,
+}
+
+#[derive(Args)]
+#[command(override_usage = "orlop generate age [--output FILE]")]
+pub(crate) struct Generate {
+    /// Write the key to this new file, readable by you only
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<OsString>,
+    #[command(flatten)]
+    pub(crate) words: Words,
+}
+
+#[derive(Args)]
+#[command(override_usage = "orlop helm HELM-WORDS...")]
+pub(crate) struct HelmWords {}
+
+/// The form that sops had before it had commands: flags, then one file.
+#[derive(Args)]
+pub(crate) struct Legacy {
+    #[command(flatten)]
+    pub(crate) globals: Globals,
+    #[command(flatten)]
+    pub(crate) form: LegacyForm,
+}
+
+/// What only counts when no command is named.
+#[derive(Args)]
+#[command(next_help_heading = "Options of the older form")]
+pub(crate) struct LegacyForm {
+    /// Decrypt
+    #[arg(short, long)]
+    pub(crate) decrypt: bool,
+    /// Encrypt
+    #[arg(short, long)]
+    pub(crate) encrypt: bool,
+    /// Rotate
+    #[arg(short, long)]
+    pub(crate) rotate: bool,
+    /// Set a value: '["a"][0] JSON'
+    #[arg(long, value_name = "STR")]
+    pub(crate) set: Option<String>,
+    #[arg(long, value_name = "PATH", hide = true)]
+    pub(crate) extract: Option<String>,
+    #[arg(short, long, hide = true)]
+    pub(crate) show_master_keys: bool,
+    #[arg(long, hide = true)]
+    pub(crate) verbose: bool,
+    /// Print the version
+    #[arg(short = 'v', long)]
+    pub(crate) version: bool,
+    #[arg(long, hide = true)]
+    pub(crate) disable_version_check: bool,
+    #[arg(long, hide = true)]
+    pub(crate) check_for_updates: bool,
+    #[command(flatten)]
+    pub(crate) output: Output,
+    #[command(flatten)]
+    pub(crate) input: Input,
+    #[command(flatten)]
+    pub(crate) recipients: Recipients,
+    #[command(flatten)]
+    pub(crate) selecting: Selecting,
+    #[command(flatten)]
+    pub(crate) changes: KeyChanges,
+    #[command(flatten)]
+    pub(crate) mac: Mac,
+    #[command(flatten)]
+    pub(crate) unlocking: Unlocking,
+    #[command(flatten)]
+    pub(crate) words: Words,
+}
+
+/// Flags for which a variable stands in, beside those of [`PROVIDERS`].
+const VARIABLES: [(&str, &str); 5] = [
+    ("config", "SOPS_CONFIG"),
+    ("decryption-order", "SOPS_DECRYPTION_ORDER"),
+    ("keyservice", "SOPS_KEYSERVICE"),
+    ("enable-local-keyservice", "SOPS_ENABLE_LOCAL_KEYSERVICE"),
+    ("disable-version-check", "SOPS_DISABLE_VERSION_CHECK"),
+];
+
+/// The variable that stands in for a flag.
+pub(crate) fn variable_of(flag: &str) -> Option<&'static str> {
+    let of_provider =
+        PROVIDERS.iter().find(|provider| provider.flag == flag).map(|provider| provider.env_var);
+    of_provider.or_else(|| VARIABLES.iter().find(|(name, _)| *name == flag).map(|(_, variable)| *variable))
+}
+
+/// One flag for each provider, with `prefix` before its name.
+fn provider_flags(prefix: &'static str, what: fn(&str) -> String) -> impl Iterator<Item = Arg> {
+    PROVIDERS.iter().map(move |provider| {
+        let name = format!("{prefix}{}", provider.flag);
+        let flag = Arg::new(name.clone()).long(name).value_name("KEYS").help(what(provider.help));
+        match provider.short_flag {
+            Some(letter) if prefix.is_empty() => flag.short(letter),
+            _ => flag,
+        }
+    })
+}
+
+fn provider_values(matches: &mut ArgMatches, prefix: &str) -> [Option<String>; PROVIDERS.len()] {
+    PROVIDERS.each_ref().map(|provider| matches.remove_one(&format!("{prefix}{}", provider.flag)))
+}
+
+impl Args for Recipients {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        Terms::augment_args(command.args(provider_flags("", str::to_owned)))
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for Recipients {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        Self::from_arg_matches_mut(&mut matches.clone())
+    }
+
+    fn from_arg_matches_mut(matches: &mut ArgMatches) -> Result<Self, clap::Error> {
+        Ok(Self { keys: provider_values(matches, ""), terms: Terms::from_arg_matches_mut(matches)? })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl Args for KeyChanges {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        command
+            .args(provider_flags("add-", |help| format!("Add keys: {help}")))
+            .args(provider_flags("rm-", |help| format!("Remove keys: {help}")))
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for KeyChanges {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        Self::from_arg_matches_mut(&mut matches.clone())
+    }
+
+    fn from_arg_matches_mut(matches: &mut ArgMatches) -> Result<Self, clap::Error> {
+        Ok(Self { added: provider_values(matches, "add-"), removed: provider_values(matches, "rm-") })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}

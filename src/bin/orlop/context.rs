@@ -1,0 +1,189 @@
+//! What a command takes from its process: the name it was called by, the environment, the working directory.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use orlop::keyring::DecryptionOrder;
+use orlop::store::{Format, Store, Style};
+use orlop::{Config, Env, Keyring, Session};
+
+use crate::args::{Globals, Services};
+use crate::error::{CommandError, Kind};
+use crate::ui;
+
+/// The name of the program in `argv[0]`, which decides what it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Name {
+    /// The whole tool.
+    Orlop,
+    /// A stand-in for sops.
+    Sops,
+    /// The real helm with decryption in front.
+    Helm,
+}
+
+impl Name {
+    /// The name in the first of `words`.
+    pub(crate) fn of_words(words: &[OsString]) -> Self {
+        let name = words.first().map(PathBuf::from).unwrap_or_default();
+        match name.file_stem().and_then(|name| name.to_str()) {
+            Some("sops") => Name::Sops,
+            Some("helm") => Name::Helm,
+            _ => Name::Orlop,
+        }
+    }
+
+    /// The name as messages begin with it.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Name::Sops => "sops",
+            Name::Orlop | Name::Helm => "orlop",
+        }
+    }
+}
+
+/// The surroundings of one command.
+pub(crate) struct Context {
+    /// The environment.
+    pub(crate) env: Env,
+    globals: Globals,
+}
+
+/// The environment of this process: read here, and nowhere else.
+pub(crate) fn environment() -> Env {
+    std::env::vars_os().collect()
+}
+
+impl Context {
+    /// The surroundings of a command with the options that count for all of them.
+    pub(crate) fn new(env: Env, globals: Globals) -> Self {
+        Self { env, globals }
+    }
+
+    /// Whether `--mac-only-encrypted` was given.
+    pub(crate) fn mac_only_encrypted(&self) -> bool {
+        self.globals.mac_only_encrypted
+    }
+
+    /// The config file: the one that was named, else the nearest from the working directory upwards.
+    pub(crate) fn config(&self) -> Result<Option<Config>, CommandError> {
+        let named = self.globals.config.as_ref().map(PathBuf::from);
+        let path = match named {
+            Some(path) => path,
+            None => {
+                let found = orlop::config::discover(&working_directory()?);
+                for ignored in &found.ignored_sops_yml {
+                    ui::warn_sops_yml(ignored, found.config.as_deref());
+                }
+                let Some(path) = found.config else { return Ok(None) };
+                path
+            }
+        };
+        let text = std::fs::read_to_string(&path).map_err(|error| {
+            let message = format!("cannot read the config file {}: {}", path.display(), io_reason(&error));
+            CommandError::new(Kind::Generic, message)
+        })?;
+        Config::parse(&text, &absolute(&path)?).map(Some).map_err(CommandError::config)
+    }
+
+    /// How new text is laid out, and whether `--indent` asks for a file in normal form.
+    pub(crate) fn style(&self, config: Option<&Config>) -> Result<(Style, bool), CommandError> {
+        let configured = config.map_or(0, |config| config.stores().yaml_indent);
+        let columns = match self.globals.indent.unwrap_or(configured) {
+            0 => 4,
+            columns => columns,
+        };
+        let indent = usize::try_from(columns)
+            .map_err(|_| CommandError::new(Kind::Generic, "the indentation of YAML cannot be negative"))?;
+        Ok((Style { indent }, self.globals.indent.is_some()))
+    }
+
+    /// The means to get at data keys, in the order that was asked for.
+    pub(crate) fn keyring(&self, services: &Services, order: Option<&str>) -> Result<Keyring, CommandError> {
+        let order = DecryptionOrder::parse(order.unwrap_or_default())
+            .map_err(|error| CommandError::new(Kind::DuplicateDecryptionKeyType, error.to_string()))?;
+        for name in order.unknown_names() {
+            ui::warn(format_args!("--decryption-order names {name:?}, which is no key type"));
+        }
+        self.keyring_in(services, order)
+    }
+
+    /// As [`Context::keyring`], with the keys tried as they stand in the file.
+    pub(crate) fn keyring_in_file_order(&self, services: &Services) -> Result<Keyring, CommandError> {
+        self.keyring_in(services, DecryptionOrder::of_file())
+    }
+
+    fn keyring_in(&self, services: &Services, order: DecryptionOrder) -> Result<Keyring, CommandError> {
+        if !services.keyservice.is_empty() {
+            return Err(CommandError::not_yet("key services (--keyservice, SOPS_KEYSERVICE)"));
+        }
+        let keyring = match services.enable_local_keyservice {
+            true => Keyring::new(Session::new(self.env.clone())),
+            false => Keyring::with_services(Vec::new()),
+        };
+        Ok(keyring.with_order(order))
+    }
+}
+
+/// The store for a file: that of the type that was named, else that of its path.
+///
+/// sops: a type that does not exist counts as not given.
+pub(crate) fn store_for(
+    named: Option<&str>,
+    path: Option<&Path>,
+) -> Result<&'static dyn Store, CommandError> {
+    let by_path = || path.map_or(Format::Binary, Format::of_path);
+    let format = named.and_then(Format::from_name).unwrap_or_else(by_path);
+    format.store().ok_or_else(|| {
+        let of = path.map(|path| format!(" ({})", path.display())).unwrap_or_default();
+        let message =
+            format!("this version reads and writes YAML only, not the format {}{of}", format.name());
+        CommandError::new(Kind::Generic, message)
+            .hint("if it is YAML, say so: --input-type yaml --output-type yaml")
+    })
+}
+
+/// `path` from the root, by its text alone.
+pub(crate) fn absolute(path: &Path) -> Result<PathBuf, CommandError> {
+    std::path::absolute(path).map_err(|error| {
+        CommandError::new(Kind::Generic, format!("cannot tell where {} is: {error}", path.display()))
+    })
+}
+
+fn working_directory() -> Result<PathBuf, CommandError> {
+    std::env::current_dir().map_err(|error| {
+        CommandError::new(
+            Kind::Generic,
+            format!("the working directory cannot be told: {}", io_reason(&error)),
+        )
+    })
+}
+
+/// What the operating system says, without Rust's `(os error 2)`.
+pub(crate) fn io_reason(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    let reason = text.split(" (os error").next().unwrap_or(&text);
+    let mut letters = reason.chars();
+    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
+}
+
+/// Closes this process against core dumps and other users' eyes before it holds plaintext.
+pub(crate) fn forbid_core_dumps() -> Result<(), CommandError> {
+    let closed = || -> std::io::Result<()> {
+        #[cfg(unix)]
+        {
+            use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+            let maximum = getrlimit(Resource::Core).maximum;
+            setrlimit(Resource::Core, Rlimit { current: Some(0), maximum })?;
+        }
+        #[cfg(target_os = "linux")]
+        {
+            use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+            set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+        }
+        Ok(())
+    };
+    closed().map_err(|error| {
+        CommandError::new(Kind::Generic, format!("cannot turn core dumps off: {}", io_reason(&error)))
+    })
+}

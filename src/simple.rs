@@ -1,0 +1,399 @@
+//! Whole files in one call: text and keyring in, text out.
+//!
+//! [`decrypt`] and [`encrypt`] are the two-line use of this library. [`open`] is for those who want to look into
+//! a file or change it; [`prepare`] is for those who need to know that a new file can be sealed before they have
+//! its text; [`plan_key_update`] changes who can open a file.
+//!
+//! ```
+//! use orlop::simple::{self, MacCheck, Printing};
+//! use orlop::store::{Format, Style};
+//! use orlop::{Env, Keyring, Metadata, SecretText, Session};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let secret = include_str!("../testdata/keys/age-test.txt");
+//! # let identity = secret.lines().find(|line| line.starts_with("AGE-")).unwrap();
+//! # let sealed = include_str!("../testdata/vectors/sops-3.13.3-values.yaml");
+//! let store = Format::Yaml.store().expect("YAML is in every build");
+//! let keyring = Keyring::new(Session::new(Env::from_iter([("SOPS_AGE_KEY", identity)])));
+//! let text = simple::decrypt(SecretText::copy_of(sealed.as_bytes()), store, &keyring, MacCheck::Required)?;
+//! assert!(text.expose().starts_with(b"# top\n"));
+//! # Ok(())
+//! # }
+//! ```
+
+use std::collections::HashSet;
+
+use crate::file::{FileError, OpenFile, PlainFile, SealedFile};
+use crate::key_path::TreePath;
+use crate::keyring::{Keyring, UnlockError, WrapError};
+use crate::metadata::Metadata;
+use crate::provider::{GroupKey, KeyGroup, MasterKey};
+use crate::secret::{DataKey, RandomError, SecretText};
+use crate::span::Position;
+use crate::store::{Store, Style};
+use crate::value::Tree;
+
+/// Why a file could not be encrypted, decrypted or changed, by what was being done.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SimpleError {
+    /// A plain text cannot be read, or is none.
+    #[error(transparent)]
+    Plain(FileError),
+    /// A sealed text cannot be read, or is none.
+    #[error(transparent)]
+    Sealed(FileError),
+    /// The data key cannot be had.
+    #[error(transparent)]
+    Unlock(#[from] UnlockError),
+    /// The values do not open, or are not those the MAC was made for.
+    #[error(transparent)]
+    Open(FileError),
+    /// The opened text cannot be printed.
+    #[error(transparent)]
+    Print(FileError),
+    /// What was asked for is not in the file.
+    #[error(transparent)]
+    Extract(FileError),
+    /// A value cannot be put in or taken out.
+    #[error(transparent)]
+    Change(FileError),
+    /// There is no new data key.
+    #[error(transparent)]
+    Random(#[from] RandomError),
+    /// The data key cannot be wrapped.
+    #[error(transparent)]
+    Wrap(#[from] WrapError),
+    /// The values cannot be sealed.
+    #[error(transparent)]
+    Seal(FileError),
+}
+
+/// Whether a file must be complete and unchanged to be opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MacCheck {
+    /// The MAC must hold.
+    Required,
+    /// `--ignore-mac`: values may have been removed or exchanged for older ones without anybody noticing.
+    DangerouslySkipped,
+}
+
+/// How a plain text is written.
+#[derive(Clone, Copy)]
+pub struct Printing {
+    /// The format.
+    pub store: &'static dyn Store,
+    /// The layout of what is written anew.
+    pub style: Style,
+    /// Whether everything is written anew, in the format's normal form, rather than left as it is.
+    pub reprint: bool,
+}
+
+/// Decrypts a file.
+pub fn decrypt(
+    text: SecretText,
+    store: &'static dyn Store,
+    keyring: &Keyring,
+    mac: MacCheck,
+) -> Result<SecretText, SimpleError> {
+    open(text, store, keyring, mac)?.file.plain_text().map_err(SimpleError::Print)
+}
+
+/// Encrypts a file for the key groups of `metadata`, with a new data key.
+pub fn encrypt(
+    text: SecretText,
+    store: &'static dyn Store,
+    metadata: Metadata,
+    keyring: &Keyring,
+    printing: Printing,
+) -> Result<SecretText, SimpleError> {
+    let plain = plain_file(text, store, printing)?;
+    let new_file = prepare(metadata, keyring)?;
+    plain.seal(&new_file.key, new_file.metadata, printing.style).map_err(SimpleError::Seal)
+}
+
+fn plain_file(
+    text: SecretText,
+    store: &'static dyn Store,
+    printing: Printing,
+) -> Result<PlainFile, SimpleError> {
+    let plain = PlainFile::parse(text, store).map_err(SimpleError::Plain)?;
+    if !printing.reprint {
+        return Ok(plain);
+    }
+    let text = printing.store.reprint(plain.document(), printing.style);
+    let text = text.map_err(|error| SimpleError::Seal(error.into()))?;
+    PlainFile::parse(text, printing.store).map_err(SimpleError::Seal)
+}
+
+/// Makes a data key and wraps it for the key groups of `metadata`: whatever can fail without the file's text.
+pub fn prepare(mut metadata: Metadata, keyring: &Keyring) -> Result<NewFile, SimpleError> {
+    let key = DataKey::generate()?;
+    metadata.shamir_threshold = keyring.wrap(&mut metadata.key_groups, metadata.shamir_threshold, &key)?;
+    Ok(NewFile { key, metadata })
+}
+
+/// A file that has its keys but no text yet.
+pub struct NewFile {
+    key: DataKey,
+    metadata: Metadata,
+}
+
+impl NewFile {
+    /// Seals `text` as this file.
+    pub fn seal(
+        self,
+        text: SecretText,
+        store: &'static dyn Store,
+        printing: Printing,
+    ) -> Result<SecretText, SimpleError> {
+        let plain = plain_file(text, store, printing)?;
+        plain.seal(&self.key, self.metadata, printing.style).map_err(SimpleError::Seal)
+    }
+}
+
+/// Opens a sealed file to look into it or to change it.
+pub fn open(
+    text: SecretText,
+    store: &'static dyn Store,
+    keyring: &Keyring,
+    mac: MacCheck,
+) -> Result<Opened, SimpleError> {
+    let sealed = SealedFile::parse(text, store).map_err(SimpleError::Sealed)?;
+    let metadata = sealed.metadata();
+    let key = keyring.unlock(&metadata.key_groups, metadata.shamir_threshold)?;
+    let file = match mac {
+        MacCheck::Required => sealed.open(&key),
+        MacCheck::DangerouslySkipped => sealed.dangerous_open_unverified(&key),
+    };
+    Ok(Opened { store, file: file.map_err(SimpleError::Open)?, key })
+}
+
+/// An opened file and its data key.
+pub struct Opened {
+    store: &'static dyn Store,
+    file: OpenFile,
+    key: DataKey,
+}
+
+impl Opened {
+    /// The metadata.
+    pub fn metadata(&self) -> &Metadata {
+        self.file.metadata()
+    }
+
+    /// Comments that should be sealed but do not open: they stay as they are.
+    pub fn odd_comments(&self) -> &[Position] {
+        self.file.odd_comments()
+    }
+
+    /// The plain text.
+    pub fn plain_text(&self, printing: Printing) -> Result<SecretText, SimpleError> {
+        let text = match printing.reprint {
+            true => self.file.reprinted(printing.store, printing.style),
+            false => self.file.plain_text(),
+        };
+        text.map_err(SimpleError::Print)
+    }
+
+    /// What `path` names, as `--extract` prints it.
+    pub fn extract(&self, path: &TreePath, printing: Printing) -> Result<SecretText, SimpleError> {
+        self.file.extract(path, printing.store, printing.style).map_err(SimpleError::Extract)
+    }
+
+    /// The plain text with the metadata block, in clear too, as `edit --show-master-keys` shows it.
+    pub fn plain_text_with_metadata(&self, style: Style) -> Result<SecretText, SimpleError> {
+        let document = self.file.plain_document().map_err(SimpleError::Print)?;
+        let mut block = self.store.write_metadata(&document, &self.metadata().to_tree(), style);
+        Ok(block.apply(document.bytes()))
+    }
+
+    /// Sealed again with `path` set to `value`; `None` when nothing changed.
+    pub fn set(self, path: &TreePath, value: &Tree, style: Style) -> Result<Option<SecretText>, SimpleError> {
+        self.file.set(&self.key, path, value, style).map_err(SimpleError::Change)
+    }
+
+    /// Sealed again without what `path` names.
+    pub fn unset(self, path: &TreePath, style: Style) -> Result<Option<SecretText>, SimpleError> {
+        self.file.unset(&self.key, path, style).map_err(SimpleError::Change)
+    }
+
+    /// Sealed again with the text that an editor left; `None` when nothing changed.
+    pub fn edited(self, text: SecretText, style: Style) -> Result<Option<SecretText>, SimpleError> {
+        self.file.edited(&self.key, text, style).map_err(SimpleError::Seal)
+    }
+
+    /// Sealed again with the text and the keys that an editor left; `None` when nothing changed.
+    ///
+    /// Of the metadata only the key groups and their threshold are taken over. When they are others than
+    /// before, the data key is wrapped anew for all of them.
+    pub fn edited_with_metadata(
+        self,
+        text: SecretText,
+        keyring: &Keyring,
+        style: Style,
+    ) -> Result<Option<SecretText>, SimpleError> {
+        let (text, metadata) = split_metadata(text, self.store)?;
+        let Self { store, file, key } = self;
+        let before = KeySets::of(&file.metadata().key_groups);
+        let old_threshold = file.metadata().shamir_threshold;
+        if before == KeySets::of(&metadata.key_groups) && old_threshold == metadata.shamir_threshold {
+            return file.edited(&key, text, style).map_err(SimpleError::Seal);
+        }
+        let unchanged = SecretText::copy_of(file.sealed_text());
+        let sealed = file.edited(&key, text, style).map_err(SimpleError::Seal)?.unwrap_or(unchanged);
+        let sealed = SealedFile::parse(sealed, store).map_err(SimpleError::Sealed)?;
+        let mut groups = metadata.key_groups;
+        let threshold = keyring.wrap(&mut groups, metadata.shamir_threshold, &key)?;
+        Ok(Some(sealed.with_key_groups(groups, threshold, style)))
+    }
+
+    /// Sealed again, every value afresh, with a new data key, and with `change` done to the keys.
+    pub fn rotate(
+        mut self,
+        change: KeyChange,
+        keyring: &Keyring,
+        style: Style,
+    ) -> Result<SecretText, SimpleError> {
+        let metadata = self.file.metadata_mut();
+        change.apply(&mut metadata.key_groups);
+        let key = DataKey::generate()?;
+        metadata.shamir_threshold =
+            keyring.wrap(&mut metadata.key_groups, metadata.shamir_threshold, &key)?;
+        self.file.rotate(&key, style).map_err(SimpleError::Seal)
+    }
+}
+
+/// Takes the metadata block out of a text whose values are in clear.
+fn split_metadata(
+    text: SecretText,
+    store: &'static dyn Store,
+) -> Result<(SecretText, Metadata), SimpleError> {
+    let document = store.parse(text).map_err(|error| SimpleError::Plain(error.into()))?;
+    let tree = store.metadata(&document).map_err(|error| SimpleError::Plain(error.into()))?;
+    let tree = tree.ok_or(SimpleError::Plain(FileError::NotSealed))?;
+    let metadata = Metadata::from_tree(&tree).map_err(|error| SimpleError::Plain(error.into()))?;
+    let plain = store.remove_metadata(&document).apply(document.bytes());
+    Ok((plain, metadata))
+}
+
+/// Master keys that come and go with a new data key.
+#[derive(Default)]
+pub struct KeyChange {
+    /// Keys for the end of the first group.
+    pub added: Vec<MasterKey>,
+    /// Keys to take out of every group.
+    pub removed: Vec<MasterKey>,
+}
+
+impl KeyChange {
+    /// Whether it changes nothing.
+    pub fn is_empty(&self) -> bool {
+        self.added.is_empty() && self.removed.is_empty()
+    }
+
+    fn apply(self, groups: &mut [KeyGroup]) {
+        if let Some(first) = groups.first_mut() {
+            for key in self.added {
+                if !first.has(&key) {
+                    first.0.push(GroupKey::new(key));
+                }
+            }
+        }
+        // sops: what a key is called decides, not what else is known of it.
+        let removed: HashSet<String> = self.removed.iter().map(MasterKey::to_string).collect();
+        for group in groups {
+            group.0.retain(|member| !removed.contains(&member.key.to_string()));
+        }
+    }
+}
+
+/// The keys of each group by what they are called; their order does not count.
+#[derive(PartialEq)]
+struct KeySets(Vec<HashSet<String>>);
+
+impl KeySets {
+    fn of(groups: &[KeyGroup]) -> Self {
+        Self(groups.iter().map(|group| group.keys().map(MasterKey::to_string).collect()).collect())
+    }
+}
+
+/// Compares the keys of a sealed file with `groups`, which it should have.
+pub fn plan_key_update(
+    text: SecretText,
+    store: &'static dyn Store,
+    groups: Vec<KeyGroup>,
+) -> Result<KeyUpdate, SimpleError> {
+    let sealed = SealedFile::parse(text, store).map_err(SimpleError::Sealed)?;
+    let metadata = sealed.metadata();
+    let old_threshold = metadata.shamir_threshold;
+    // sops: the threshold of the config file does not count here.
+    let new_threshold = old_threshold.min(groups.len());
+    let names = |groups: &[KeyGroup], at: usize| -> Vec<String> {
+        groups.get(at).map(|group| group.keys().map(MasterKey::to_string).collect()).unwrap_or_default()
+    };
+    let old = &metadata.key_groups;
+    let group_changes = (0..old.len().max(groups.len()))
+        .map(|at| GroupChange::between(&names(old, at), names(&groups, at)))
+        .collect();
+    Ok(KeyUpdate { sealed, groups, old_threshold, new_threshold, group_changes })
+}
+
+/// What would change in the keys of a file.
+pub struct KeyUpdate {
+    sealed: SealedFile,
+    groups: Vec<KeyGroup>,
+    /// The threshold that the file has.
+    pub old_threshold: usize,
+    /// The threshold that it would have.
+    pub new_threshold: usize,
+    /// What would change in each group.
+    pub group_changes: Vec<GroupChange>,
+}
+
+/// What would change in the keys of a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupChange {
+    /// Keys that stay.
+    pub kept: Vec<String>,
+    /// Keys that come.
+    pub added: Vec<String>,
+    /// Keys that go.
+    pub removed: Vec<String>,
+}
+
+impl GroupChange {
+    fn between(old: &[String], new: Vec<String>) -> Self {
+        let removed = old.iter().filter(|key| !new.contains(key)).cloned().collect();
+        let (kept, added) = new.into_iter().partition(|key| old.contains(key));
+        Self { kept, added, removed }
+    }
+}
+
+impl KeyUpdate {
+    /// Whether the file has these keys already.
+    pub fn is_empty(&self) -> bool {
+        self.old_threshold == self.new_threshold
+            && self.group_changes.iter().all(|group| group.added.is_empty() && group.removed.is_empty())
+    }
+
+    /// The file with the new keys: the same data key wrapped for them, and nothing else changed.
+    pub fn apply(self, keyring: &Keyring, style: Style) -> Result<SecretText, SimpleError> {
+        let Self { sealed, mut groups, new_threshold, .. } = self;
+        let metadata = sealed.metadata();
+        let key = keyring.unlock(&metadata.key_groups, metadata.shamir_threshold)?;
+        let threshold = keyring.wrap(&mut groups, new_threshold, &key)?;
+        Ok(sealed.with_key_groups(groups, threshold, style))
+    }
+}
+
+/// Whether a text is a sealed file: it has metadata with a version and a MAC.
+///
+/// Asks no key. Metadata that cannot be read is an error.
+pub fn is_sealed(text: SecretText, store: &'static dyn Store) -> Result<bool, SimpleError> {
+    match SealedFile::parse(text, store) {
+        Ok(file) => Ok(!file.metadata().mac.is_empty() && !file.metadata().version.is_empty()),
+        Err(FileError::NotSealed) => Ok(false),
+        Err(error) => Err(SimpleError::Sealed(error)),
+    }
+}
