@@ -1,6 +1,8 @@
 //! The suite that needs the built binary, one module a subject.
 
 #[cfg(feature = "peers")]
+mod edits;
+#[cfg(feature = "peers")]
 mod generate;
 #[cfg(feature = "peers")]
 mod helm;
