@@ -26,7 +26,7 @@ use std::collections::HashSet;
 use crate::file::{FileError, OpenFile, PlainFile, SealedFile};
 use crate::key_path::TreePath;
 use crate::keyring::{Keyring, UnlockError, WrapError};
-use crate::metadata::Metadata;
+use crate::metadata::{FORMAT_VERSION, Metadata};
 use crate::provider::{GroupKey, KeyGroup, MasterKey};
 use crate::secret::{DataKey, RandomError, SecretText};
 use crate::span::Position;
@@ -142,13 +142,15 @@ pub struct NewFile {
 impl NewFile {
     /// Seals `text` as this file.
     pub fn seal(
-        self,
+        &self,
         text: SecretText,
         store: &'static dyn Store,
         printing: Printing,
     ) -> Result<SecretText, SimpleError> {
         let plain = plain_file(text, store, printing)?;
-        plain.seal(&self.key, self.metadata, printing.style).map_err(SimpleError::Seal)
+        let metadata = Metadata::from_tree(&self.metadata.to_tree());
+        let metadata = metadata.map_err(|error| SimpleError::Seal(error.into()))?;
+        plain.seal(&self.key, metadata, printing.style).map_err(SimpleError::Seal)
     }
 }
 
@@ -162,11 +164,15 @@ pub fn open(
     let sealed = SealedFile::parse(text, store).map_err(SimpleError::Sealed)?;
     let metadata = sealed.metadata();
     let key = keyring.unlock(&metadata.key_groups, metadata.shamir_threshold)?;
+    Ok(Opened { store, file: open_with(sealed, &key, mac)?, key, mac })
+}
+
+fn open_with(sealed: SealedFile, key: &DataKey, mac: MacCheck) -> Result<OpenFile, SimpleError> {
     let file = match mac {
-        MacCheck::Required => sealed.open(&key),
-        MacCheck::DangerouslySkipped => sealed.dangerous_open_unverified(&key),
+        MacCheck::Required => sealed.open(key),
+        MacCheck::DangerouslySkipped => sealed.dangerous_open_unverified(key),
     };
-    Ok(Opened { store, file: file.map_err(SimpleError::Open)?, key })
+    file.map_err(SimpleError::Open)
 }
 
 /// An opened file and its data key.
@@ -174,6 +180,7 @@ pub struct Opened {
     store: &'static dyn Store,
     file: OpenFile,
     key: DataKey,
+    mac: MacCheck,
 }
 
 impl Opened {
@@ -219,8 +226,19 @@ impl Opened {
     }
 
     /// Sealed again with the text that an editor left; `None` when nothing changed.
-    pub fn edited(self, text: SecretText, style: Style) -> Result<Option<SecretText>, SimpleError> {
-        self.file.edited(&self.key, text, style).map_err(SimpleError::Seal)
+    ///
+    /// The file is as before when the text cannot be sealed, so that the user can mend it.
+    pub fn edited(&self, text: SecretText, style: Style) -> Result<Option<SecretText>, SimpleError> {
+        PlainFile::parse(SecretText::copy_of(text.expose()), self.store).map_err(SimpleError::Plain)?;
+        self.edited_again(text, style)
+    }
+
+    fn edited_again(&self, text: SecretText, style: Style) -> Result<Option<SecretText>, SimpleError> {
+        let sealed = SecretText::copy_of(self.file.sealed_text());
+        let sealed = SealedFile::parse(sealed, self.store).map_err(SimpleError::Sealed)?;
+        let mut file = open_with(sealed, &self.key, self.mac)?;
+        raise_version(file.metadata_mut());
+        file.edited(&self.key, text, style).map_err(SimpleError::Seal)
     }
 
     /// Sealed again with the text and the keys that an editor left; `None` when nothing changed.
@@ -228,23 +246,23 @@ impl Opened {
     /// Of the metadata only the key groups and their threshold are taken over. When they are others than
     /// before, the data key is wrapped anew for all of them.
     pub fn edited_with_metadata(
-        self,
+        &self,
         text: SecretText,
         keyring: &Keyring,
         style: Style,
     ) -> Result<Option<SecretText>, SimpleError> {
         let (text, metadata) = split_metadata(text, self.store)?;
-        let Self { store, file, key } = self;
-        let before = KeySets::of(&file.metadata().key_groups);
-        let old_threshold = file.metadata().shamir_threshold;
-        if before == KeySets::of(&metadata.key_groups) && old_threshold == metadata.shamir_threshold {
-            return file.edited(&key, text, style).map_err(SimpleError::Seal);
+        let (before, mut groups) = (self.metadata(), metadata.key_groups);
+        let has_other_keys = KeySets::of(&before.key_groups) != KeySets::of(&groups)
+            || before.shamir_threshold != metadata.shamir_threshold;
+        let values_as_before = text == self.file.plain_text().map_err(SimpleError::Print)?;
+        let sealed = if values_as_before { None } else { self.edited_again(text, style)? };
+        if !has_other_keys {
+            return Ok(sealed);
         }
-        let unchanged = SecretText::copy_of(file.sealed_text());
-        let sealed = file.edited(&key, text, style).map_err(SimpleError::Seal)?.unwrap_or(unchanged);
-        let sealed = SealedFile::parse(sealed, store).map_err(SimpleError::Sealed)?;
-        let mut groups = metadata.key_groups;
-        let threshold = keyring.wrap(&mut groups, metadata.shamir_threshold, &key)?;
+        let sealed = sealed.unwrap_or_else(|| SecretText::copy_of(self.file.sealed_text()));
+        let sealed = SealedFile::parse(sealed, self.store).map_err(SimpleError::Sealed)?;
+        let threshold = keyring.wrap(&mut groups, metadata.shamir_threshold, &self.key)?;
         Ok(Some(sealed.with_key_groups(groups, threshold, style)))
     }
 
@@ -261,6 +279,17 @@ impl Opened {
         metadata.shamir_threshold =
             keyring.wrap(&mut metadata.key_groups, metadata.shamir_threshold, &key)?;
         self.file.rotate(&key, style).map_err(SimpleError::Seal)
+    }
+}
+
+/// sops: an edited file names the program that wrote it, if the file's was an older one.
+fn raise_version(metadata: &mut Metadata) {
+    let numbers = |version: &str| -> Option<Vec<u64>> {
+        let version = version.split(['-', '+']).next()?;
+        version.split('.').map(|number| number.parse().ok()).collect()
+    };
+    if numbers(&metadata.version) < numbers(FORMAT_VERSION) {
+        metadata.version = FORMAT_VERSION.to_owned();
     }
 }
 

@@ -35,7 +35,6 @@ pub(crate) enum Kind {
     CouldNotRetrieveKey = 128,
     FileHasNotBeenModified = 200,
     NoEditorFound = 201,
-    FailedToCompareVersions = 202,
     FileAlreadyEncrypted = 203,
 }
 

@@ -80,12 +80,6 @@ pub(crate) fn ask(question: &str) -> io::Result<bool> {
     }
 }
 
-/// Waits until Enter is pressed; `false` when nobody can press it.
-pub(crate) fn wait_for_enter() -> bool {
-    let mut line = String::new();
-    io::stdin().lock().read_line(&mut line).is_ok_and(|read| read > 0)
-}
-
 /// Whether stdout shows colours.
 pub(crate) fn is_colourful(env: &orlop::Env) -> bool {
     use std::io::IsTerminal as _;
@@ -100,4 +94,42 @@ pub(crate) fn warn_odd_comments(file: &Path, comments: &[orlop::span::Position])
             file.display()
         ));
     }
+}
+
+/// Shows what would change in the keys of a file.
+pub(crate) fn show_key_update(update: &orlop::simple::KeyUpdate, is_colourful: bool) {
+    let painted = |code: &str, text: String| match is_colourful {
+        true => format!("\x1b[{code}m{text}\x1b[0m"),
+        false => text,
+    };
+    print_line("The following changes will be made to the file's groups:");
+    // sops: 0 is no threshold, and not shown.
+    match (update.old_threshold, update.new_threshold) {
+        (0, 0) => {}
+        (old, new) if old == new => print_line(format_args!("shamir_threshold: {new}")),
+        (old, new) => {
+            if new > 0 {
+                print_line(painted("32", format!("+++ shamir_threshold: {new}")));
+            }
+            if old > 0 {
+                print_line(painted("31", format!("--- shamir_threshold: {old}")));
+            }
+        }
+    }
+    for (number, group) in update.group_changes.iter().enumerate() {
+        print_line(painted("4", format!("Group {}", number + 1)));
+        group.kept.iter().for_each(|key| print_line(format_args!("    {key}")));
+        group.added.iter().for_each(|key| print_line(painted("32", format!("+++ {key}"))));
+        group.removed.iter().for_each(|key| print_line(painted("31", format!("--- {key}"))));
+    }
+}
+
+/// Waits until the user wants to see the editor again; `false` when nobody is there.
+pub(crate) fn wait_to_return_to_editor() -> bool {
+    use std::io::IsTerminal as _;
+    note("Press Enter to return to the editor, or Ctrl+C to exit.");
+    let mut line = String::new();
+    let read = io::stdin().lock().read_line(&mut line);
+    // A terminal's user who presses Ctrl+D is there, and does not want to lose the text.
+    read.is_ok_and(|read| read > 0 || io::stdin().is_terminal())
 }
