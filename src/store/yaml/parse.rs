@@ -4,9 +4,7 @@
 //! handed to nodes at the same moments as in go-yaml v3, and moved between a map's keys by its rules
 //! ([`Parser::block_mapping`]), because sops derives a comment's additional data from the result.
 
-use super::scan::{
-    Lines, Mark, ScanError, Scanner, Side, Token, TokenKind, escaped_octet, is_word,
-};
+use super::scan::{Lines, Mark, ScanError, Scanner, Side, Token, TokenKind, escaped_octet, is_word};
 use crate::document::LeafStyle;
 use crate::span::Span;
 
