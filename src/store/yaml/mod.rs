@@ -8,6 +8,8 @@
 mod alias;
 mod edit;
 mod emit;
+#[cfg(test)]
+mod oracle;
 mod parse;
 mod scalar;
 mod scan;

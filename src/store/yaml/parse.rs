@@ -4,7 +4,7 @@
 //! handed to nodes at the same moments as in go-yaml v3, and moved between a map's keys by its rules
 //! ([`Parser::block_mapping`]), because sops derives a comment's additional data from the result.
 
-use super::scan::{Lines, Mark, ScanError, Scanner, Side, Token, TokenKind};
+use super::scan::{Lines, Mark, ScanError, Scanner, Side, Token, TokenKind, escaped_octet, is_word};
 use crate::document::LeafStyle;
 use crate::span::Span;
 
@@ -242,7 +242,7 @@ impl<'t> Parser<'t> {
                     if self.tag_directives.iter().any(|(known, _)| *known == handle) {
                         return Self::error("found duplicate %TAG directive", token.start);
                     }
-                    let prefix = self.text_of(prefix);
+                    let prefix = unescaped(prefix.of(self.scanner.text()));
                     self.tag_directives.push((handle, prefix));
                 }
                 _ => return Ok(()),
@@ -338,18 +338,19 @@ impl<'t> Parser<'t> {
 
     /// The short form of a tag: `!!str`, `!mine`.
     fn resolve_tag(&self, token: &Token) -> Parse<Box<str>> {
-        let text = self.text_of(token.span());
-        let full = if let Some(verbatim) = text.strip_prefix("!<") {
-            verbatim.trim_end_matches('>').to_owned()
+        let text = token.span().of(self.scanner.text());
+        let full = if let Some(verbatim) = text.strip_prefix(b"!<") {
+            unescaped(&verbatim[..verbatim.len() - 1])
         } else {
-            let second = text[1..].find('!').map(|i| i + 2);
-            let (handle, suffix) = text.split_at(second.unwrap_or(1));
-            let declared = self.tag_directives.iter().find(|(known, _)| known == handle);
+            let word = text[1..].iter().position(|&byte| !is_word(byte));
+            let handle_len = word.map(|len| len + 1).filter(|&at| text[at] == b'!').map_or(1, |at| at + 1);
+            let (handle, suffix) = text.split_at(handle_len);
+            let declared = self.tag_directives.iter().find(|(known, _)| known.as_bytes() == handle);
             match (declared, handle) {
-                _ if text == "!" => text.clone(),
-                (Some((_, prefix)), _) => format!("{prefix}{suffix}"),
-                (None, "!") => text.clone(),
-                (None, "!!") => format!("!!{suffix}"),
+                _ if text == b"!" => "!".to_owned(),
+                (Some((_, prefix)), _) => format!("{prefix}{}", unescaped(suffix)),
+                (None, b"!") => unescaped(text),
+                (None, b"!!") => format!("!!{}", unescaped(suffix)),
                 (None, _) => return Self::error("found undefined tag handle", token.start),
             }
         };
@@ -615,6 +616,25 @@ const INDENTLESS_ENTRY_ENDS: [TokenKind; 4] =
 const PAIR_ENDS: [TokenKind; 3] = [TokenKind::Key, TokenKind::Value, TokenKind::BlockEnd];
 const FLOW_PAIR_ENDS: [TokenKind; 3] = [TokenKind::Value, TokenKind::FlowEntry, TokenKind::FlowMappingEnd];
 const SINGLE_PAIR_ENDS: [TokenKind; 3] = [TokenKind::Value, TokenKind::FlowEntry, TokenKind::FlowSequenceEnd];
+
+/// A part of a tag with its `%xx` read.
+fn unescaped(text: &[u8]) -> String {
+    let mut plain = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let [first, tail @ ..] = rest {
+        match escaped_octet(rest) {
+            Some(octet) => {
+                plain.push(octet);
+                rest = &rest[3..];
+            }
+            None => {
+                plain.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8_lossy(&plain).into_owned()
+}
 
 fn push_item(items: &mut Vec<ParsedItem>, start: usize) -> &mut ParsedItem {
     items.push(ParsedItem { start, node: Parsed::default(), end: start });

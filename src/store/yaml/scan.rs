@@ -134,7 +134,11 @@ pub(super) struct Scanner<'t> {
 impl<'t> Scanner<'t> {
     pub(super) fn new(text: &'t [u8]) -> Scan<Self> {
         check_characters(text)?;
+        // Only at the start of the text: go-yaml takes any other byte order mark for a part of the word it stands in.
         let first = if text.starts_with(BOM) { BOM.len() } else { 0 };
+        if text[first..].starts_with(BOM) {
+            return Err(ScanError { problem: "the text starts with two byte order marks", offset: first });
+        }
         Ok(Self {
             text,
             mark: Mark { offset: first, ..Mark::default() },
@@ -558,9 +562,7 @@ impl<'t> Scanner<'t> {
             self.skip();
         }
         let prefix_start = self.mark.offset;
-        while is_uri(self.byte()) {
-            self.skip();
-        }
+        self.scan_uri(start)?;
         let prefix = Span::new(prefix_start, self.mark.offset);
         if prefix.is_empty() {
             return self.error("did not find expected tag URI", start);
@@ -721,10 +723,35 @@ impl<'t> Scanner<'t> {
 
     fn scan_uri(&mut self, start: Mark) -> Scan<()> {
         while is_uri(self.byte()) {
-            if self.byte() == b'%' && !(self.at(1).is_ascii_hexdigit() && self.at(2).is_ascii_hexdigit()) {
-                return self.error("did not find URI escaped octet", start);
+            if self.byte() == b'%' {
+                self.scan_uri_escape(start)?;
+            } else {
+                self.skip();
             }
-            self.skip();
+        }
+        Ok(())
+    }
+
+    /// Moves over the `%xx` of one character.
+    fn scan_uri_escape(&mut self, start: Mark) -> Scan<()> {
+        let mut octets = [0; 4];
+        let mut length = 1;
+        let mut at = 0;
+        while at < length {
+            let Some(octet) = escaped_octet(&self.text[self.mark.offset..]) else {
+                return self.error("did not find URI escaped octet", start);
+            };
+            octets[at] = octet;
+            if at == 0 {
+                length = utf8_len(octet);
+            }
+            at += 1;
+            for _ in 0..3 {
+                self.skip();
+            }
+        }
+        if std::str::from_utf8(&octets[..length]).is_err() {
+            return self.error("found an incorrect UTF-8 octet", start);
         }
         Ok(())
     }
@@ -925,9 +952,6 @@ impl<'t> Scanner<'t> {
     fn scan_to_next_token(&mut self) -> Scan<()> {
         let scan_mark = self.mark;
         loop {
-            if self.mark.column == 0 && self.text[self.mark.offset..].starts_with(BOM) {
-                self.skip();
-            }
             let tabs_count_as_blank = self.flow_level > 0 || !self.simple_key_allowed;
             while self.byte() == b' ' || (tabs_count_as_blank && self.byte() == b'\t') {
                 self.skip();
@@ -1139,8 +1163,15 @@ fn utf8_len(first: u8) -> usize {
     }
 }
 
-fn is_word(byte: u8) -> bool {
+pub(super) fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')
+}
+
+/// The octet that `text` starts with when it starts with `%xx`.
+pub(super) fn escaped_octet(text: &[u8]) -> Option<u8> {
+    let [b'%', digits @ ..] = text.get(..3)? else { return None };
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    Some((digit(digits[0])? * 16 + digit(digits[1])?) as u8)
 }
 
 fn is_uri(byte: u8) -> bool {
