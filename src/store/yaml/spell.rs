@@ -16,6 +16,7 @@
 use super::scalar::{self, Resolved, Style};
 use super::scan::break_len;
 use super::{end_of_line, ends_line, line_break, without_line_break};
+use crate::cipher;
 use crate::document::{BlockShape, Branch, Chomp, Document, Layout, Leaf, LeafStyle, Node, Patch};
 use crate::secret::{SecretBytes, SecretText};
 use crate::span::Span;
@@ -30,6 +31,9 @@ pub(super) const DEFAULT_INDENT: usize = 4;
 /// The bytes that a scalar stands for, before they are given a type.
 pub(super) fn decode(text: &[u8], leaf: &Leaf) -> Result<SecretBytes, ParseError> {
     let raw = leaf.span.of(text);
+    if let Some(content) = written_as_it_is(raw, leaf.style) {
+        return Ok(SecretBytes::copy_of(content));
+    }
     let decoded = match leaf.style {
         LeafStyle::Plain => scalar::decode_plain(raw),
         LeafStyle::Single => scalar::decode_single(&raw[1..raw.len() - 1]),
@@ -43,9 +47,25 @@ pub(super) fn decode(text: &[u8], leaf: &Leaf) -> Result<SecretBytes, ParseError
     Ok(decoded)
 }
 
+/// The content of a scalar on one line that has nothing to decode, as most have.
+fn written_as_it_is(raw: &[u8], style: LeafStyle) -> Option<&[u8]> {
+    let (content, special) = match style {
+        LeafStyle::Plain => (raw, None),
+        LeafStyle::Single => (&raw[1..raw.len() - 1], Some(b'\'')),
+        LeafStyle::Double => (&raw[1..raw.len() - 1], Some(b'\\')),
+        LeafStyle::Block(_) => return None,
+    };
+    // Line breaks above ASCII start with these bytes.
+    let is_special = |byte: u8| matches!(byte, b'\n' | b'\r' | 0xC2 | 0xE2) || Some(byte) == special;
+    (!content.iter().any(|&byte| is_special(byte))).then_some(content)
+}
+
 /// The value of a scalar; `None` is null.
 pub(super) fn read(text: &[u8], leaf: &Leaf) -> Result<Option<Plaintext>, ParseError> {
     let decoded = decode(text, leaf)?;
+    if leaf.tag.is_none() && cipher::looks_sealed(decoded.expose()) {
+        return Ok(Some(Plaintext::new(Kind::Str, decoded)));
+    }
     let resolved = resolve(text, leaf, &decoded)?;
     match resolved {
         Resolved::Str | Resolved::Merge if leaf.tag.as_deref() == Some("!!binary") => {
