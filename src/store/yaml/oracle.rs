@@ -231,23 +231,23 @@ fn only_libyaml_takes(text: &[u8]) -> bool {
 }
 
 /// What go-yaml takes, hence this parser, and libyaml does not: a colon right before the end of a flow entry,
-/// brackets and commas in a tag, `\\'`, and tabs before a comment that stands below another one.
+/// `\\'`, and tabs before a comment that stands below another one.
 fn only_go_yaml_takes(text: &[u8]) -> bool {
     let follows =
         |first: u8, second: &[u8]| text.windows(2).any(|pair| pair[0] == first && second.contains(&pair[1]));
     let escaped_quote = text.windows(2).any(|pair| pair == b"\\'");
-    let mut tags = text.split(|byte| byte.is_ascii_whitespace()).filter(|word| word.contains(&b'!'));
     let mut comments =
         text.split(|&byte| byte == b'\n').filter(|line| line.trim_ascii_start().starts_with(b"#"));
-    escaped_quote
-        || follows(b':', b",?[]{}")
-        || tags.any(|word| word.iter().any(|byte| b",[]".contains(byte)))
-        || comments.any(|line| line.contains(&b'\t'))
+    escaped_quote || follows(b':', b",?[]{}") || comments.any(|line| line.contains(&b'\t'))
 }
 
-/// In braces and brackets newer versions of libyaml read a `?` as a part of a word.
+/// Newer versions of libyaml read a `?` in braces and brackets as a part of a word, and end tags at brackets and
+/// commas.
 fn may_differ(text: &[u8]) -> bool {
-    text.contains(&b'?') && text.iter().any(|byte| b"[{".contains(byte))
+    let mut words = text.split(|byte| byte.is_ascii_whitespace());
+    let flow = |byte: &u8| b",[]{}".contains(byte);
+    text.contains(&b'?') && text.iter().any(flow)
+        || words.any(|word| word.contains(&b'!') && word.iter().any(flow))
 }
 
 /// Compares the events of a text; tells whether it was read.

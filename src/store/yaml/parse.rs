@@ -57,6 +57,8 @@ pub(super) enum ParsedLayout {
 }
 
 pub(super) struct ParsedPair {
+    /// Where the key starts, with its `?`, anchor and tag.
+    pub(super) start: usize,
     pub(super) key: Parsed,
     pub(super) value: Parsed,
     /// Behind the value, or behind the `:` of a value that is left out.
@@ -450,9 +452,9 @@ impl<'t> Parser<'t> {
     }
 
     fn block_pair(&mut self, pairs: &mut Vec<ParsedPair>, column: isize) -> Parse<()> {
-        let key_end = self.peek()?.end.offset;
+        let Span { start, end: key_end } = self.peek()?.span();
         self.skip();
-        let pair = push_pair(pairs);
+        let pair = push_pair(pairs, start);
         if self.next_is(&PAIR_ENDS)? {
             pair.key.leave_out(key_end, false, column);
         } else {
@@ -538,11 +540,11 @@ impl<'t> Parser<'t> {
     /// `[a: b]`: a map of one pair without braces.
     fn flow_single_pair(&mut self, mapping: &mut Parsed) -> Parse<()> {
         mapping.span = self.peek()?.span();
-        let key_end = mapping.span.end;
+        let Span { start, end: key_end } = mapping.span;
         self.go_deeper()?;
         self.skip();
         let mut pairs = Vec::new();
-        let pair = push_pair(&mut pairs);
+        let pair = push_pair(&mut pairs, start);
         if self.next_is(&SINGLE_PAIR_ENDS)? {
             // go-yaml skips the token that shows there is no key; an empty key is refused later in any case.
             self.skip();
@@ -567,7 +569,7 @@ impl<'t> Parser<'t> {
             TokenKind::FlowMappingEnd,
             "did not find expected ',' or '}'",
         )? {
-            let pair = push_pair(&mut pairs);
+            let pair = push_pair(&mut pairs, self.peek()?.start.offset);
             if !self.next_is(&[TokenKind::Key])? {
                 self.node(&mut pair.key, false, false)?;
                 pair.end = pair.key.span.end;
@@ -641,8 +643,8 @@ fn push_item(items: &mut Vec<ParsedItem>, start: usize) -> &mut ParsedItem {
     items.last_mut().expect("an item was pushed")
 }
 
-fn push_pair(pairs: &mut Vec<ParsedPair>) -> &mut ParsedPair {
-    pairs.push(ParsedPair { key: Parsed::default(), value: Parsed::default(), end: 0 });
+fn push_pair(pairs: &mut Vec<ParsedPair>, start: usize) -> &mut ParsedPair {
+    pairs.push(ParsedPair { start, key: Parsed::default(), value: Parsed::default(), end: 0 });
     pairs.last_mut().expect("a pair was pushed")
 }
 

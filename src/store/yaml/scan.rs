@@ -5,7 +5,7 @@
 //! it. That attachment decides under which map sops files a comment, hence the additional data it is sealed
 //! with; the odd-looking column and line arithmetic in [`Scanner::scan_comments`] is part of that contract.
 
-use std::collections::HashMap;
+use std::collections::VecDeque;
 
 use crate::document::{BlockShape, Chomp, LeafStyle};
 use crate::span::Span;
@@ -123,7 +123,8 @@ pub(super) struct Scanner<'t> {
     indents: Vec<isize>,
     simple_key_allowed: bool,
     simple_keys: Vec<SimpleKey>,
-    simple_keys_by_token: HashMap<usize, usize>,
+    /// Number of a token that may be a key → its flow level, in order of the tokens.
+    simple_keys_by_token: VecDeque<(usize, usize)>,
     flow_level: usize,
     comments: Vec<AttachedComment>,
     comments_head: usize,
@@ -153,7 +154,7 @@ impl<'t> Scanner<'t> {
             indents: Vec::new(),
             simple_key_allowed: true,
             simple_keys: vec![SimpleKey::default()],
-            simple_keys_by_token: HashMap::new(),
+            simple_keys_by_token: VecDeque::new(),
             flow_level: 0,
             comments: Vec::new(),
             comments_head: 0,
@@ -224,7 +225,11 @@ impl<'t> Scanner<'t> {
     }
 
     fn is_break(&self, ahead: usize) -> bool {
-        break_len(&self.text[(self.mark.offset + ahead).min(self.text.len())..]) > 0
+        match self.at(ahead) {
+            b'\n' | b'\r' => true,
+            0xC2 | 0xE2 => break_len(&self.text[self.mark.offset + ahead..]) > 0,
+            _ => false,
+        }
     }
 
     fn is_break_or_end(&self, ahead: usize) -> bool {
@@ -243,6 +248,29 @@ impl<'t> Scanner<'t> {
         self.mark.index += 1;
         self.mark.column += 1;
         self.mark.offset += utf8_len(self.byte());
+    }
+
+    /// Moves over the ASCII characters that `goes_on` takes; it may not take line breaks.
+    fn skip_run(&mut self, goes_on: impl Fn(u8) -> bool) {
+        let rest = &self.text[self.mark.offset..];
+        let run = rest.iter().take_while(|&&byte| goes_on(byte)).count();
+        if self.newlines > 0 && rest[..run].iter().any(|byte| !matches!(byte, b' ' | b'\t')) {
+            self.newlines = 0;
+        }
+        self.mark.index += run as isize;
+        self.mark.column += run as isize;
+        self.mark.offset += run;
+    }
+
+    /// Moves to the end of the line.
+    fn skip_to_break(&mut self) {
+        loop {
+            self.skip_run(|byte| matches!(byte, b'\t' | b' '..=b'~'));
+            if self.is_break_or_end(0) {
+                return;
+            }
+            self.skip();
+        }
     }
 
     /// Moves over one line break, if there is one.
@@ -269,7 +297,7 @@ impl<'t> Scanner<'t> {
     fn fetch_more_tokens(&mut self) -> Scan<()> {
         loop {
             if self.tokens_head + 2 < self.tokens.len() {
-                match self.simple_keys_by_token.get(&self.tokens_parsed).copied() {
+                match self.simple_key_level(self.tokens_parsed) {
                     None => break,
                     Some(level) if !self.simple_key_is_valid(level)? => break,
                     Some(_) => {}
@@ -387,6 +415,22 @@ impl<'t> Scanner<'t> {
         Ok(true)
     }
 
+    /// The flow level of the possible key that starts with token `number`, the first that is not consumed yet.
+    fn simple_key_level(&mut self, number: usize) -> Option<usize> {
+        while self.simple_keys_by_token.front().is_some_and(|(other, _)| *other < number) {
+            self.simple_keys_by_token.pop_front();
+        }
+        self.simple_keys_by_token.front().filter(|(other, _)| *other == number).map(|(_, level)| *level)
+    }
+
+    fn forget_simple_key(&mut self, number: usize) {
+        if let Some(at) = self.simple_keys_by_token.iter().rposition(|(other, _)| *other <= number)
+            && self.simple_keys_by_token[at].0 == number
+        {
+            self.simple_keys_by_token.remove(at);
+        }
+    }
+
     fn next_token_number(&self) -> usize {
         self.tokens_parsed + (self.tokens.len() - self.tokens_head)
     }
@@ -400,7 +444,7 @@ impl<'t> Scanner<'t> {
         self.remove_simple_key()?;
         let level = self.simple_keys.len() - 1;
         self.simple_keys[level] = SimpleKey { possible: true, required, token_number, mark: self.mark };
-        self.simple_keys_by_token.insert(token_number, level);
+        self.simple_keys_by_token.push_back((token_number, level));
         Ok(())
     }
 
@@ -412,7 +456,7 @@ impl<'t> Scanner<'t> {
                 return self.error("could not find expected ':'", key.mark);
             }
             self.simple_keys[level].possible = false;
-            self.simple_keys_by_token.remove(&key.token_number);
+            self.forget_simple_key(key.token_number);
         }
         Ok(())
     }
@@ -597,7 +641,7 @@ impl<'t> Scanner<'t> {
         if self.flow_level > 0 {
             self.flow_level -= 1;
             let key = self.simple_keys.pop().expect("one simple key for each flow level");
-            self.simple_keys_by_token.remove(&key.token_number);
+            self.forget_simple_key(key.token_number);
         }
         self.simple_key_allowed = false;
         self.fetch_indicator(kind);
@@ -645,7 +689,7 @@ impl<'t> Scanner<'t> {
             let number = Some(key.token_number);
             self.roll_indent(key.mark.column, number, TokenKind::BlockMappingStart, key.mark)?;
             self.simple_keys[level].possible = false;
-            self.simple_keys_by_token.remove(&key.token_number);
+            self.forget_simple_key(key.token_number);
             self.simple_key_allowed = false;
         } else {
             if self.flow_level == 0 {
@@ -793,9 +837,7 @@ impl<'t> Scanner<'t> {
         let mut indent = if increment > 0 { self.indent.max(0) + increment } else { 0 };
         self.scan_block_breaks(&mut indent, start, &mut end)?;
         while self.mark.column == indent && !self.is_end(0) {
-            while !self.is_break_or_end(0) {
-                self.skip();
-            }
+            self.skip_to_break();
             content_end = self.mark.offset;
             self.skip_line();
             self.scan_block_breaks(&mut indent, start, &mut end)?;
@@ -863,6 +905,7 @@ impl<'t> Scanner<'t> {
                 self.skip_escape(start)?;
             } else {
                 self.skip();
+                self.skip_run(|byte| matches!(byte, b' '..=b'~') && byte != quote && byte != b'\\');
             }
         }
         self.skip();
@@ -920,6 +963,10 @@ impl<'t> Scanner<'t> {
                 }
                 leading_blanks = false;
                 self.skip();
+                self.skip_run(|byte| {
+                    matches!(byte, b'!'..=b'~')
+                        && !matches!(byte, b':' | b',' | b'?' | b'[' | b']' | b'{' | b'}')
+                });
                 end = self.mark;
             }
             if !(self.is_blank(0) || self.is_break(0)) {
@@ -991,9 +1038,7 @@ impl<'t> Scanner<'t> {
     /// Reads from `#` to the end of the line and remembers the place.
     fn record_comment_line(&mut self) -> usize {
         let start = self.mark.offset;
-        while !self.is_break_or_end(0) {
-            self.skip();
-        }
+        self.skip_to_break();
         self.comment_lines.push(Span::new(start, self.mark.offset));
         self.comment_lines.len() - 1
     }
@@ -1205,8 +1250,16 @@ fn check_characters(text: &[u8]) -> Scan<()> {
     if let Err(error) = std::str::from_utf8(text) {
         return Err(ScanError { problem: "the text is not valid UTF-8", offset: error.valid_up_to() });
     }
+    let is_plain = |byte: &u8| (0x20..0x7F).contains(byte);
     let mut offset = 0;
     while offset < text.len() {
+        // Whole blocks at once: most of a text is printable ASCII.
+        if let Some(block) = text.get(offset..offset + 16)
+            && block.iter().fold(true, |all, byte| all & is_plain(byte))
+        {
+            offset += 16;
+            continue;
+        }
         let allowed = match text[offset] {
             b'\t' | b'\n' | b'\r' | 0x20..=0x7E => true,
             0..0x80 => false,
