@@ -162,7 +162,7 @@ impl SecretText {
     /// Reads `source` to its end, growing without leaving copies behind.
     pub fn read_from(source: &mut impl std::io::Read, size_hint: usize) -> std::io::Result<Self> {
         let mut text = Self::with_capacity(size_hint + 1);
-        let mut chunk = Zeroizing::new(vec![0u8; 64 * 1024]);
+        let mut chunk = Zeroizing::new(vec![0u8; (size_hint + 1).clamp(512, 64 * 1024)]);
         loop {
             match source.read(&mut chunk) {
                 Ok(0) => return Ok(text),

@@ -218,6 +218,9 @@ pub(crate) enum Style {
 /// [`literal_block`] may still decline. Two kinds of text get double quotes where sops chooses otherwise: those
 /// of several lines that start with a tab, and those with U+2028 or U+2029 between other characters.
 pub(crate) fn normal_style(text: &str, flow: bool) -> Style {
+    if is_ordinary_word(text.as_bytes()) {
+        return Style::Plain;
+    }
     let shape = Shape::of(text);
     let reads_as_text = matches!(resolve(text), Resolved::Str | Resolved::Merge);
     if text.contains('\n') {
@@ -233,6 +236,16 @@ pub(crate) fn normal_style(text: &str, flow: bool) -> Style {
     } else {
         Style::Double
     }
+}
+
+/// Whether a text is plain at first sight, as most are: letters and digits behind a letter that no special word
+/// starts with.
+fn is_ordinary_word(text: &[u8]) -> bool {
+    let starts_special_word = |byte: u8| b"yYnNtTfFoO".contains(&byte);
+    text.first().is_some_and(|&first| first.is_ascii_alphabetic() && !starts_special_word(first))
+        && text
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'/' | b'@' | b'-'))
 }
 
 /// Whether a scalar in this style reads back as exactly this text.
