@@ -7,7 +7,9 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::cipher::{self, Cipher, EncryptedValue, OpenError, ParseValueError};
-use crate::document::{Comment, Document, FindError, Leaf, Patch, Place, Spot, Target, WalkError, walk};
+use crate::document::{
+    Comment, Document, FindError, Leaf, LeafStyle, Patch, Place, Spot, Target, WalkError, walk,
+};
 use crate::key_path::{Aad, KeyPath, TreePath};
 use crate::mac::{MacError, MacHasher, MacVerified};
 use crate::metadata::{self, LastModified, Metadata, MetadataError, VersionError};
@@ -20,6 +22,9 @@ use crate::value::{Kind, Plaintext, Tree};
 
 /// How often a comment is sealed anew when its sealed text looks like one that stays in clear.
 const SEAL_ATTEMPTS: usize = 16;
+
+/// What stands for the MAC until the values are known, written as the MAC will be.
+const PENDING_MAC: &str = "pending";
 
 /// Why a file cannot be sealed or opened.
 #[derive(Debug, thiserror::Error)]
@@ -199,7 +204,8 @@ impl SealedFile {
                         odd_comments.push(Position::of(text, comment.span.start));
                     }
                     let (aad, value) = value.map_or((aad, None), |(aad, value)| (aad, Some(value)));
-                    OpenSpot { span: comment.span, sealed: value.is_some(), value, aad }
+                    let sealed = value.is_some().then(|| sealed_part(text, place.spot));
+                    OpenSpot { span: comment.span, sealed, value, aad }
                 }
             };
             spots.push(spot);
@@ -228,7 +234,7 @@ fn open_leaf(
     let written = store.read(document, leaf)?;
     let stays = |value: &Option<Plaintext>| value.as_ref().is_none_or(Plaintext::is_empty);
     if !place.selected || stays(&written) {
-        return Ok(OpenSpot { span: leaf.span, sealed: false, value: written, aad });
+        return Ok(OpenSpot { span: leaf.span, sealed: None, value: written, aad });
     }
     let written = written.expect("a value that is left out stays as it is");
     let opened = match written.kind() {
@@ -242,7 +248,8 @@ fn open_leaf(
         position: Position::of(document.bytes(), leaf.span.start),
         problem,
     })?;
-    Ok(OpenSpot { span: leaf.span, sealed: true, value: Some(value), aad })
+    let sealed = Some(sealed_part(document.bytes(), place.spot));
+    Ok(OpenSpot { span: leaf.span, sealed, value: Some(value), aad })
 }
 
 /// Opens a comment, bound to its path or to that of a map around it.
@@ -271,8 +278,8 @@ fn open_comment(text: &[u8], path: &KeyPath, cipher: &Cipher) -> Option<(Aad, Pl
 struct OpenSpot {
     /// Where it stands in the sealed text.
     span: Span,
-    /// Whether it was sealed.
-    sealed: bool,
+    /// Its `ENC[…]` alone, when it was sealed.
+    sealed: Option<Span>,
     /// Its value; `None` for null and for comments that stay as they are.
     value: Option<Plaintext>,
     aad: Aad,
@@ -361,7 +368,7 @@ impl OpenFile {
         let mut spots = self.spots.iter().enumerate();
         walk(&self.document, &selection, |place| -> Result<(), FileError> {
             let (number, spot) = spots.next().expect("the same document has the same spots");
-            let (true, Some(value)) = (spot.sealed, &spot.value) else { return Ok(()) };
+            let (Some(_), Some(value)) = (spot.sealed, &spot.value) else { return Ok(()) };
             let before = patch.len();
             match place.spot {
                 Spot::Leaf(leaf) => self.store.open_leaf(&mut patch, &self.document, leaf, value),
@@ -382,8 +389,16 @@ impl OpenFile {
         value: &Tree,
         style: Style,
     ) -> Result<Option<SecretText>, FileError> {
+        if let (Tree::Leaf(value), Ok(Target::Leaf(leaf))) =
+            (value, self.document.find(path).map(|found| found.target))
+        {
+            let spot = self.spots.iter().find(|spot| spot.span.start == leaf.span.start);
+            if spot.is_some_and(|spot| spot.value.as_ref() == Some(value)) {
+                return Ok(None);
+            }
+        }
         let edit = self.store.set(&self.document, path, value)?;
-        self.reseal_patched(key, edit.patch, style)
+        self.reseal_patched(key, edit.patch, Some(edit.place), style)
     }
 
     /// Sealed again without what `path` names.
@@ -394,14 +409,16 @@ impl OpenFile {
         style: Style,
     ) -> Result<Option<SecretText>, FileError> {
         let patch = self.store.unset(&self.document, path)?;
-        self.reseal_patched(key, patch, style)
+        self.reseal_patched(key, patch, None, style)
     }
 
-    /// Sealed again after a change to the *sealed* text, in which new values stand in clear.
+    /// Sealed again after a change to the *sealed* text, in which new values stand in clear. `replaced` is where a
+    /// value stood that has a new one, though perhaps the same header.
     fn reseal_patched(
         self,
         key: &DataKey,
         mut patch: Patch,
+        replaced: Option<usize>,
         style: Style,
     ) -> Result<Option<SecretText>, FileError> {
         let origins = patch.origins();
@@ -414,7 +431,10 @@ impl OpenFile {
         }
         let by_place: HashMap<usize, usize> =
             self.spots.iter().enumerate().map(|(number, spot)| (spot.span.start, number)).collect();
-        let old = |span: Span| origins.of(span.start).and_then(|place| by_place.get(&place).copied());
+        let old = |span: Span| {
+            let place = origins.of(span.start).filter(|&place| replaced != Some(place))?;
+            by_place.get(&place).copied()
+        };
         let selection = Selection::compile(&self.metadata.selection)?;
         let mut sources = Vec::new();
         walk(&document, &selection, |place| -> Result<(), FileError> {
@@ -442,6 +462,9 @@ impl OpenFile {
         edited: SecretText,
         style: Style,
     ) -> Result<Option<SecretText>, FileError> {
+        if self.plain_text()? == edited {
+            return Ok(None);
+        }
         let plain = PlainFile::parse(edited, self.store)?;
         let mut spellings = HashMap::new();
         self.open_patch(|number, span, text| {
@@ -473,9 +496,8 @@ impl OpenFile {
             if place.selected || !metadata.mac_only_encrypted {
                 mac.update(value);
             }
-            if spot.sealed {
-                let sealed = seal_value(&cipher, &spot.aad, value, &selection)?;
-                patch.replace(sealed_part(text, spot.span), sealed);
+            if let Some(part) = spot.sealed {
+                patch.replace(part, seal_value(&cipher, &spot.aad, value, &selection)?);
             }
             Ok(())
         })?;
@@ -486,12 +508,19 @@ impl OpenFile {
     }
 }
 
-/// The `ENC[…]` inside the place of a sealed spot, without quotes and block header.
-fn sealed_part(text: &[u8], span: Span) -> Span {
-    let place = span.of(text);
-    let start = place.windows(4).position(|window| window == b"ENC[").expect("a sealed value says so");
-    let end = place.iter().rposition(|&byte| byte == b']').expect("a sealed value ends in a bracket");
-    Span::new(span.start + start, span.start + end + 1)
+/// The `ENC[…]` of a sealed spot, without quotes and block header.
+fn sealed_part(text: &[u8], spot: Spot<'_>) -> Span {
+    let place = match spot {
+        Spot::Leaf(Leaf { style: LeafStyle::Block(shape), .. }) => {
+            Span::new(shape.content_start, shape.content_end) // a comment may stand in the header
+        }
+        Spot::Leaf(leaf) => leaf.span,
+        Spot::Comment(comment) => comment.span,
+    };
+    let bytes = place.of(text);
+    let start = bytes.windows(4).position(|window| window == b"ENC[").expect("a sealed value says so");
+    let end = bytes.iter().rposition(|&byte| byte == b']').expect("a sealed value ends in a bracket");
+    Span::new(place.start + start, place.start + end + 1)
 }
 
 fn new_comment(document: &Document, comment: &Comment) -> Option<Plaintext> {
@@ -539,35 +568,53 @@ impl<'o> Originals<'o> {
     fn of(spots: &'o [OpenSpot], text: &'o [u8], spellings: HashMap<usize, (SecretText, Span)>) -> Self {
         let mut by_content: HashMap<u64, Vec<usize>> = HashMap::new();
         for (number, spot) in spots.iter().enumerate().rev() {
-            if let (true, Some(value)) = (spot.sealed, &spot.value) {
-                by_content.entry(content_hash(&spot.aad, value)).or_default().push(number);
+            if let (Some(_), Some(value)) = (spot.sealed, &spot.value) {
+                by_content
+                    .entry(content_hash(&spot.aad, value.kind(), value.expose()))
+                    .or_default()
+                    .push(number);
             }
         }
         Self { spots, text, by_content, spellings }
     }
 
     /// A sealed spot with this place, kind and content, taken from `unused` so that equal values do not share one.
+    ///
+    /// A float without a fraction is printed without one, so an editor gives it back as an integer: it stays a float.
     fn take(&self, unused: &mut HashMap<u64, Vec<usize>>, aad: &Aad, value: &Plaintext) -> Option<usize> {
-        let candidates = unused.get_mut(&content_hash(aad, value))?;
+        let float = (value.kind() == Kind::Int).then_some(Kind::Float);
+        let mut kinds = std::iter::once(value.kind()).chain(float);
+        kinds.find_map(|kind| self.take_of_kind(unused, aad, kind, value.expose()))
+    }
+
+    fn take_of_kind(
+        &self,
+        unused: &mut HashMap<u64, Vec<usize>>,
+        aad: &Aad,
+        kind: Kind,
+        content: &[u8],
+    ) -> Option<usize> {
+        let candidates = unused.get_mut(&content_hash(aad, kind, content))?;
         let fits = |number: &usize| {
             let spot = &self.spots[*number];
-            spot.aad == *aad && spot.value.as_ref() == Some(value)
+            let same = |value: &Plaintext| value.kind() == kind && value.expose() == content;
+            spot.aad == *aad && spot.value.as_ref().is_some_and(same)
         };
         let at = candidates.iter().rposition(fits)?;
         Some(candidates.remove(at))
     }
 
     fn sealed_text(&self, number: usize) -> String {
-        let part = sealed_part(self.text, self.spots[number].span);
+        let part = self.spots[number].sealed.expect("only sealed spots are offered");
         String::from_utf8_lossy(part.of(self.text)).into_owned()
     }
 }
 
-fn content_hash(aad: &Aad, value: &Plaintext) -> u64 {
+fn content_hash(aad: &Aad, kind: Kind, content: &[u8]) -> u64 {
     let mut hasher = DefaultHasher::new();
     aad.hash(&mut hasher);
-    value.kind().hash(&mut hasher);
-    value.expose().hash(&mut hasher);
+    kind.hash(&mut hasher);
+    content.hash(&mut hasher);
     hasher.finish()
 }
 
@@ -591,13 +638,21 @@ impl Draft {
             }
             Ok(())
         })?;
+        let mut metadata = metadata;
+        if metadata.mac.is_empty() {
+            metadata.mac = PENDING_MAC.to_owned();
+        }
         let mut block = store.write_metadata(plain, &metadata.to_tree(), style);
         let document = store.parse(block.apply(plain.bytes()))?;
         let mut values = sources.into_iter();
         let mut sources = Vec::new();
         walk(&document, &selection, |place| -> Result<(), FileError> {
             sources.push(match place.spot {
-                Spot::Leaf(_) => values.next().expect("the metadata adds no values"),
+                Spot::Leaf(leaf) => {
+                    let value = values.next().expect("the metadata adds no values");
+                    // What stays in clear counts as readers of the sealed file will find it.
+                    if place.selected { value } else { Source::New(store.read(&document, leaf)?) }
+                }
                 Spot::Comment(comment) => {
                     comments -= 1;
                     Source::New(new_comment(&document, comment))
@@ -632,7 +687,7 @@ impl Draft {
                 && let Some(value) = &originals.spots[*number].value
             {
                 // What stays in its place is not there for others.
-                let hash = content_hash(&originals.spots[*number].aad, value);
+                let hash = content_hash(&originals.spots[*number].aad, value.kind(), value.expose());
                 unused.entry(hash).and_modify(|numbers| numbers.retain(|other| other != number));
             }
         }
@@ -653,8 +708,8 @@ impl Draft {
             }
             let aad = place.path.aad();
             match (place.selected && !value.is_empty(), old) {
-                (true, Some((_, spot))) if spot.sealed && spot.aad == aad => Ok(()),
-                (false, Some((_, spot))) if spot.sealed => {
+                (true, Some((_, spot))) if spot.sealed.is_some() && spot.aad == aad => Ok(()),
+                (false, Some((_, spot))) if spot.sealed.is_some() => {
                     open_spot(&mut patch, self.store, &self.document, place.spot, value);
                     Ok(())
                 }
@@ -669,9 +724,8 @@ impl Draft {
                         None => seal_value(cipher, &aad, value, &selection)?,
                     };
                     match old {
-                        Some((_, spot)) if spot.sealed => {
-                            let span = spot_span(place.spot);
-                            patch.replace(sealed_part(self.document.bytes(), span), sealed);
+                        Some((_, spot)) if spot.sealed.is_some() => {
+                            patch.replace(sealed_part(self.document.bytes(), place.spot), sealed);
                         }
                         _ => self.put_sealed(&mut patch, place.spot, value, &sealed, reused, originals),
                     }
@@ -722,13 +776,6 @@ impl Draft {
             Spot::Leaf(leaf) => self.store.seal_leaf(patch, &self.document, leaf, value, sealed),
             Spot::Comment(comment) => patch.replace(comment.span, sealed),
         }
-    }
-}
-
-fn spot_span(spot: Spot<'_>) -> Span {
-    match spot {
-        Spot::Leaf(leaf) => leaf.span,
-        Spot::Comment(comment) => comment.span,
     }
 }
 

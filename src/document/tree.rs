@@ -157,6 +157,10 @@ pub struct Leaf {
     pub parent_indent: isize,
     /// Whether the parent is a list.
     pub in_list: bool,
+    /// Whether this is a comment of a list that sops sealed, which made an element of it.
+    pub sealed_comment: bool,
+    /// Whether it is the last of a list that has nothing but such comments: opened, the list is empty.
+    pub ends_empty_list: bool,
 }
 
 /// How a scalar is written.

@@ -95,6 +95,13 @@ impl<'d, F> Walker<'_, 'd, F> {
         for item in &list.items {
             match item {
                 Item::Comment(comment) => self.comment(comment, scope)?,
+                Item::Value { node: Node::Leaf(leaf), .. } if leaf.sealed_comment => {
+                    // sops: takes it for a value here, so that what follows a comment which stays in clear and one
+                    // which is sealed does not open again (getsops/sops#2281).
+                    self.comments.comment(&String::from_utf8_lossy(leaf.span.of(self.text)));
+                    let selected = self.selection.selects_comment_in(scope, &self.comments);
+                    (self.visit)(Place { spot: Spot::Leaf(leaf), path: &self.path, selected })?;
+                }
                 Item::Value { node, .. } => {
                     self.node(node, scope)?;
                     self.comments.item_done();

@@ -8,6 +8,14 @@ mod cli_keys;
 mod cli_legacy;
 mod cli_set;
 #[cfg(feature = "peers")]
+mod edits;
+#[cfg(feature = "peers")]
+mod generate;
+#[cfg(feature = "peers")]
 mod helm;
 #[cfg(feature = "peers")]
+mod interop;
+#[cfg(feature = "peers")]
 mod kube;
+mod round_trip;
+mod support;

@@ -176,5 +176,7 @@ fn leaf_of(node: &Parsed, style: LeafStyle) -> Leaf {
         tag_span: node.tag_span,
         parent_indent: -1,
         in_list: false,
+        sealed_comment: false,
+        ends_empty_list: false,
     }
 }

@@ -1,9 +1,9 @@
 //! Setting and removing values as changes to the text.
 
 use super::emit::{self, Block, Slot, pieces};
-use super::{end_of_line, line_break, scalar, spell, tree};
+use super::{end_of_line, ends_line, line_break, scalar, spell, start_of_line, tree};
 use crate::document::{
-    Document, FindError, Item, Layout, Leaf, LeafStyle, List, METADATA_KEY, Map, Node, Pair, Patch,
+    Document, Entry, FindError, Item, Layout, Leaf, LeafStyle, List, METADATA_KEY, Map, Node, Pair, Patch,
 };
 use crate::key_path::{Step, TreePath};
 use crate::secret::SecretText;
@@ -203,7 +203,12 @@ impl Editor<'_> {
             // Written as text, it has to stay text for readers of YAML 1.1 too.
             _ if legacy_word => {
                 let text = std::str::from_utf8(value.expose()).expect("it is a word");
-                spell::replace_scalar(&mut self.patch, self.text, leaf, scalar::double_quoted(text));
+                spell::replace_scalar(
+                    &mut self.patch,
+                    self.text,
+                    leaf,
+                    scalar::double_quoted(text, scalar::Escape::Unreadable),
+                );
             }
             LeafStyle::Plain | LeafStyle::Single | LeafStyle::Double if is_text => {
                 spell::open(&mut self.patch, self.document, leaf, value);
@@ -253,15 +258,15 @@ impl Editor<'_> {
         }
     }
 
-    /// The start of the line below `pair` and below the comments of its map that follow it.
+    /// The start of the line below `pair` and below the comments of its map, or in it, that follow it.
     fn behind_comments(&self, map: &Map, pair: &Pair) -> usize {
         let metadata = map.pair(METADATA_KEY).map_or(usize::MAX, |metadata| metadata.span.start);
         let comments = map.entries.iter().filter_map(|entry| match entry {
-            crate::document::Entry::Comment(comment) if !comment.unseen => Some(comment.span.end),
+            Entry::Comment(comment) if !comment.unseen => Some(comment.span.end),
             _ => None,
         });
         let last = comments.filter(|&end| end < metadata).fold(pair.span.end, usize::max);
-        end_of_line(self.text, last)
+        end_of_line(self.text, last.max(end_with_comments(&pair.value)))
     }
 
     fn append_item(&mut self, list: &List, value: &Tree) {
@@ -273,7 +278,7 @@ impl Editor<'_> {
         match list.layout {
             Layout::Block { column } => {
                 emit::block_item(&mut entry, value, column, self.newline());
-                self.insert_lines(end_of_line(self.text, last.unwrap_or(list.span.end)), entry);
+                self.insert_lines(end_of_line(self.text, end_of_list(list)), entry);
             }
             _ => {
                 let at = match last {
@@ -291,7 +296,7 @@ impl Editor<'_> {
 
     /// Puts whole lines at `at`, which is the start of a line or the end of a text without a last line break.
     fn insert_lines(&mut self, at: usize, mut lines: SecretText) {
-        if at > 0 && !self.text[..at].ends_with(b"\n") {
+        if at > 0 && !ends_line(&self.text[..at]) {
             let mut with_break = SecretText::from(self.newline());
             let without = lines.len() - self.newline().len();
             lines.truncate(without);
@@ -363,6 +368,28 @@ impl Editor<'_> {
     }
 }
 
-fn start_of_line(text: &[u8], offset: usize) -> usize {
-    text[..offset].iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1)
+/// Where a node ends, counting the comments that follow it but belong to it.
+fn end_with_comments(node: &Node) -> usize {
+    let nested = match node {
+        Node::Leaf(_) => None,
+        Node::Map(map) => map
+            .entries
+            .iter()
+            .map(|entry| match entry {
+                Entry::Comment(comment) if comment.unseen => 0,
+                Entry::Comment(comment) => comment.span.end,
+                Entry::Pair(pair) => end_with_comments(&pair.value),
+            })
+            .max(),
+        Node::List(list) => Some(end_of_list(list)),
+    };
+    node.span().end.max(nested.unwrap_or(0))
+}
+
+fn end_of_list(list: &List) -> usize {
+    let ends = list.elements().map(|item| match item {
+        Item::Comment(comment) => comment.span.end,
+        Item::Value { node, span } => end_with_comments(node).max(span.end),
+    });
+    ends.fold(list.span.end, usize::max)
 }

@@ -8,6 +8,7 @@ use crate::secret::{SecretBytes, SecretText};
 use crate::store::{ParseError, Style};
 use crate::value::{Plaintext, Tree};
 
+const LIKE_SOPS: scalar::Escape = scalar::Escape::LikeSops;
 /// Longer keys are written with `? `.
 const SIMPLE_KEY_BYTES: usize = 128;
 /// sops prints single values with its default indentation, whatever is configured.
@@ -185,7 +186,7 @@ pub(super) fn block_item(out: &mut SecretText, value: &Tree, column: usize, newl
 
 /// `"key": value` for the inside of braces.
 pub(super) fn flow_pair(out: &mut SecretText, key: &str, value: &Tree) {
-    out.push(scalar::double_quoted(key).expose());
+    out.push(scalar::double_quoted(key, LIKE_SOPS).expose());
     out.push_str(": ");
     flow_value(out, &value.into());
 }
@@ -198,7 +199,7 @@ pub(super) fn flow_value(out: &mut SecretText, value: &Block<'_>) {
             let value = value.value().expect("a leaf has a value");
             match (scalar::spell(value), std::str::from_utf8(value.expose())) {
                 (Some(spelled), _) => out.push(spelled.expose()),
-                (None, Ok(text)) => out.push(scalar::double_quoted(text).expose()),
+                (None, Ok(text)) => out.push(scalar::double_quoted(text, LIKE_SOPS).expose()),
                 (None, Err(_)) => {
                     out.push_str("!!binary \"");
                     out.push(scalar::encode_binary(value.expose()).expose());
@@ -224,7 +225,7 @@ pub(super) fn flow_value(out: &mut SecretText, value: &Block<'_>) {
             for line in lines {
                 if let Line::Pair(key, value) = line {
                     out.push_str(if first { "" } else { ", " });
-                    out.push(scalar::double_quoted(key).expose());
+                    out.push(scalar::double_quoted(key, LIKE_SOPS).expose());
                     out.push_str(": ");
                     flow_value(out, value);
                     first = false;
@@ -349,7 +350,7 @@ impl Printer {
         }
         match spelled {
             Some(spelled) => self.out.push(spelled.expose()),
-            None => self.out.push(scalar::double_quoted(key).expose()),
+            None => self.out.push(scalar::double_quoted(key, LIKE_SOPS).expose()),
         }
         if explicit {
             self.out.push_str(self.newline);
@@ -457,7 +458,7 @@ fn spell_key(key: &str) -> Option<SecretText> {
     match scalar::normal_style(key, false) {
         Quotes::Plain => Some(SecretText::from(key)),
         Quotes::Single => Some(scalar::single_quoted(key)),
-        Quotes::Double => Some(scalar::double_quoted(key)),
-        Quotes::Literal | Quotes::Folded => None,
+        Quotes::Double => Some(scalar::double_quoted(key, LIKE_SOPS)),
+        Quotes::Literal => None,
     }
 }

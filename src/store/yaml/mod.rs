@@ -8,6 +8,8 @@
 mod alias;
 mod edit;
 mod emit;
+#[cfg(test)]
+mod oracle;
 mod parse;
 mod scalar;
 mod scan;
@@ -26,7 +28,7 @@ pub struct Yaml;
 
 impl Store for Yaml {
     fn parse(&self, text: SecretText) -> Result<Document, ParseError> {
-        match tree::read(text)? {
+        match tree::read(as_utf8(text)?)? {
             tree::Read::Document(document) => Ok(document),
             tree::Read::Aliased(text) => match tree::read(text)? {
                 tree::Read::Document(document) => Ok(Document { aliases_expanded: true, ..document }),
@@ -119,6 +121,24 @@ impl Store for Yaml {
     }
 }
 
+/// The text as UTF-8; go-yaml takes UTF-16 with a byte order mark too.
+fn as_utf8(text: SecretText) -> Result<SecretText, ParseError> {
+    let unit: fn([u8; 2]) -> u16 = match text.expose() {
+        [0xFF, 0xFE, ..] => u16::from_le_bytes,
+        [0xFE, 0xFF, ..] => u16::from_be_bytes,
+        _ => return Ok(text),
+    };
+    let mut decoded = SecretText::with_capacity(text.len());
+    let (pairs, rest) = text.expose()[2..].as_chunks::<2>();
+    for character in char::decode_utf16(pairs.iter().map(|&pair| unit(pair))) {
+        let character = character.ok().filter(|_| rest.is_empty());
+        let character =
+            character.ok_or_else(|| ParseError::at(text.expose(), 0, "the text is not valid UTF-16"))?;
+        decoded.push_str(character.encode_utf8(&mut [0; 4]));
+    }
+    Ok(decoded)
+}
+
 /// SOPS 3.13: what `edit` offers for a file that does not exist yet.
 const EXAMPLE: &str = "\
 hello: Welcome to SOPS! Edit this file as you please!
@@ -135,10 +155,45 @@ example_booleans:
 
 /// The line break the text uses.
 fn line_break(text: &[u8]) -> &'static str {
-    match text.iter().position(|&byte| byte == b'\n') {
-        Some(at) if at > 0 && text[at - 1] == b'\r' => "\r\n",
+    match text.iter().position(|byte| matches!(byte, b'\n' | b'\r')) {
+        Some(at) if text[at..].starts_with(b"\r\n") => "\r\n",
+        Some(at) if text[at] == b'\r' => "\r",
         _ => "\n",
     }
+}
+
+/// Whether `text` ends in a line break.
+fn ends_line(text: &[u8]) -> bool {
+    matches!(text.last(), Some(b'\n' | b'\r'))
+}
+
+/// `text` without the line break at its end.
+fn without_line_break(text: &[u8]) -> &[u8] {
+    let text = text.strip_suffix(b"\n").unwrap_or(text);
+    text.strip_suffix(b"\r").unwrap_or(text)
+}
+
+/// Where the line starts on which `offset` stands; a byte order mark is not part of a line.
+fn start_of_line(text: &[u8], offset: usize) -> usize {
+    let line = text[..offset].iter().rposition(|byte| matches!(byte, b'\n' | b'\r')).map_or(0, |at| at + 1);
+    line.max(content_start(text))
+}
+
+/// The start of the line below `offset`; `offset` itself when it stands at the start of a line already.
+fn end_of_line(text: &[u8], offset: usize) -> usize {
+    if ends_line(&text[..offset]) {
+        return offset;
+    }
+    match text[offset..].iter().position(|byte| matches!(byte, b'\n' | b'\r')) {
+        Some(at) if text[offset + at..].starts_with(b"\r\n") => offset + at + 2,
+        Some(at) => offset + at + 1,
+        None => text.len(),
+    }
+}
+
+/// Where the content starts: behind a byte order mark.
+fn content_start(text: &[u8]) -> usize {
+    if text.starts_with(scan::BOM) { scan::BOM.len() } else { 0 }
 }
 
 fn append_metadata(patch: &mut Patch, document: &Document, branch: &Branch, metadata: &Tree, style: Style) {
@@ -158,7 +213,11 @@ fn append_metadata(patch: &mut Patch, document: &Document, branch: &Branch, meta
         }
         Layout::Block { .. } | Layout::Absent => {
             if branch.root.layout == Layout::Absent && !branch.root.span.is_empty() {
-                patch.replace(branch.root.span, ""); // a document that says `null`
+                // A document that says `null`: the word goes, with its line if it has one to itself.
+                let span = branch.root.span;
+                let alone = start_of_line(text, span.start) == span.start;
+                let end = if alone { end_of_line(text, span.end).min(branch.end) } else { span.end };
+                patch.replace(Span::new(span.start, end), "");
             }
             let column = match branch.root.layout {
                 Layout::Block { column } => column,
@@ -167,23 +226,18 @@ fn append_metadata(patch: &mut Patch, document: &Document, branch: &Branch, meta
             let at = branch.end;
             let newline = line_break(text);
             let mut entry = SecretText::default();
-            let line_is_open = at > 0 && !text[..at].ends_with(b"\n") && !text[..at].ends_with(b"\r");
-            if line_is_open && at > scan_start(text) {
+            let line_is_open = at > content_start(text) && !ends_line(&text[..at]);
+            if line_is_open {
                 entry.push_str(newline);
             }
             emit::block_pair(&mut entry, METADATA_KEY, metadata, column, style, newline);
-            if line_is_open && at == text.len() && at > scan_start(text) {
+            if line_is_open && at == text.len() {
                 // A text without a last line break gets none: that is how opening it again knows.
                 entry.truncate(entry.len() - newline.len());
             }
             patch.replace(Span::at(at), entry);
         }
     }
-}
-
-/// Where the content starts: behind a byte order mark.
-fn scan_start(text: &[u8]) -> usize {
-    if text.starts_with(scan::BOM) { scan::BOM.len() } else { 0 }
 }
 
 fn replace_metadata(
@@ -206,7 +260,7 @@ fn replace_metadata(
             // value is a block, which takes it along.
             let first = entry.expose().iter().take_while(|&&byte| byte == b' ').count();
             let mut trimmed = SecretText::copy_of(&entry.expose()[first..]);
-            if !text[..pair.span.end].ends_with(b"\n") {
+            if !ends_line(&text[..pair.span.end]) {
                 trimmed.truncate(trimmed.len() - newline.len());
             }
             entry = trimmed;
@@ -232,16 +286,14 @@ fn remove_branch_metadata(patch: &mut Patch, document: &Document, branch: &Branc
             patch.replace(span, "");
         }
         _ => {
-            let line_start = text[..pair.span.start].iter().rposition(|&b| b == b'\n').map_or(0, |at| at + 1);
-            let start = line_start.max(scan_start(text));
+            let start = start_of_line(text, pair.span.start);
             let end = end_of_line(text, pair.span.end);
-            let at_open_end = end == text.len() && !text.ends_with(b"\n");
+            let at_open_end = end == text.len() && !ends_line(text);
             if others == 0 && !has_comments(root) {
                 // sops: a document with nothing in it is printed as an empty map.
                 patch.replace(Span::new(start, end), format!("{{}}{}", line_break(text)));
             } else if at_open_end {
-                let without_break = text[..start].strip_suffix(b"\r\n").or(text[..start].strip_suffix(b"\n"));
-                patch.replace(Span::new(without_break.map_or(start, <[u8]>::len), end), "");
+                patch.replace(Span::new(without_line_break(&text[..start]).len(), end), "");
             } else {
                 patch.replace(Span::new(start, end), "");
             }
@@ -251,12 +303,4 @@ fn remove_branch_metadata(patch: &mut Patch, document: &Document, branch: &Branc
 
 fn has_comments(map: &Map) -> bool {
     map.entries.iter().any(|entry| matches!(entry, Entry::Comment(_)))
-}
-
-/// The start of the line below `offset`; `offset` itself when it stands at the start of a line already.
-fn end_of_line(text: &[u8], offset: usize) -> usize {
-    if offset > 0 && text[offset - 1] == b'\n' {
-        return offset;
-    }
-    text[offset..].iter().position(|&byte| byte == b'\n').map_or(text.len(), |at| offset + at + 1)
 }

@@ -4,7 +4,7 @@
 //! handed to nodes at the same moments as in go-yaml v3, and moved between a map's keys by its rules
 //! ([`Parser::block_mapping`]), because sops derives a comment's additional data from the result.
 
-use super::scan::{Lines, Mark, ScanError, Scanner, Side, Token, TokenKind};
+use super::scan::{Lines, Mark, ScanError, Scanner, Side, Token, TokenKind, escaped_octet, is_word};
 use crate::document::LeafStyle;
 use crate::span::Span;
 
@@ -18,6 +18,7 @@ pub(super) struct ParsedDocument {
 }
 
 /// A node, its properties and its comments.
+#[derive(Default)]
 pub(super) struct Parsed {
     pub(super) content: Content,
     /// The content without anchor and tag.
@@ -30,11 +31,23 @@ pub(super) struct Parsed {
     pub(super) foot: Lines,
 }
 
+#[derive(Default)]
 pub(super) enum Content {
-    Scalar { style: LeafStyle, in_flow: bool, parent_indent: isize },
+    Scalar {
+        style: LeafStyle,
+        in_flow: bool,
+        parent_indent: isize,
+    },
+    #[default]
     Alias,
-    Map { pairs: Vec<ParsedPair>, layout: ParsedLayout },
-    List { items: Vec<ParsedItem>, layout: ParsedLayout },
+    Map {
+        pairs: Vec<ParsedPair>,
+        layout: ParsedLayout,
+    },
+    List {
+        items: Vec<ParsedItem>,
+        layout: ParsedLayout,
+    },
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -44,6 +57,8 @@ pub(super) enum ParsedLayout {
 }
 
 pub(super) struct ParsedPair {
+    /// Where the key starts, with its `?`, anchor and tag.
+    pub(super) start: usize,
     pub(super) key: Parsed,
     pub(super) value: Parsed,
     /// Behind the value, or behind the `:` of a value that is left out.
@@ -56,6 +71,10 @@ pub(super) struct ParsedItem {
     pub(super) end: usize,
 }
 
+/// How many nodes may stand in each other. Each takes some stack here and wherever the tree is walked; go-yaml
+/// allows 10,000.
+pub(super) const MAX_DEPTH: usize = 250;
+
 type Parse<T> = Result<T, ScanError>;
 
 pub(super) struct Parser<'t> {
@@ -67,6 +86,8 @@ pub(super) struct Parser<'t> {
     tag_directives: Vec<(String, String)>,
     /// Columns of the block collections that are open.
     columns: Vec<isize>,
+    /// Nodes that are open.
+    depth: usize,
 }
 
 impl<'t> Parser<'t> {
@@ -79,6 +100,7 @@ impl<'t> Parser<'t> {
             stem: None,
             tag_directives: Vec::new(),
             columns: Vec::new(),
+            depth: 0,
         })
     }
 
@@ -95,9 +117,9 @@ impl<'t> Parser<'t> {
 
     // ---------------------------------------------------------------- tokens and their comments
 
-    fn peek(&mut self) -> Parse<Token> {
-        let token = self.scanner.peek()?;
-        while let Some((side, mut lines)) = self.scanner.take_comment(&token) {
+    fn peek(&mut self) -> Parse<&Token> {
+        self.scanner.prepare()?;
+        while let Some((side, mut lines)) = self.scanner.take_comment() {
             match side {
                 Side::Head => self.head.append(&mut lines),
                 Side::Line => self.line.append(&mut lines),
@@ -105,7 +127,7 @@ impl<'t> Parser<'t> {
                 Side::Taken => {}
             }
         }
-        Ok(token)
+        Ok(self.scanner.token())
     }
 
     fn skip(&mut self) {
@@ -131,13 +153,10 @@ impl<'t> Parser<'t> {
     // ---------------------------------------------------------------- documents
 
     fn document(&mut self, first: bool) -> Parse<Option<ParsedDocument>> {
-        let mut token = self.peek()?;
-        if !first {
-            while token.kind == TokenKind::DocumentEnd {
-                self.skip();
-                token = self.peek()?;
-            }
+        while !first && self.next_is(&[TokenKind::DocumentEnd])? {
+            self.skip();
         }
+        let token = *self.peek()?;
         if token.kind == TokenKind::StreamEnd {
             return Ok(None);
         }
@@ -146,13 +165,14 @@ impl<'t> Parser<'t> {
             TokenKind::DocumentStart | TokenKind::VersionDirective { .. } | TokenKind::TagDirective { .. }
         );
         let mut head = Lines::new();
-        let root = if first && !starts_explicitly {
+        let mut root = Parsed::default();
+        if first && !starts_explicitly {
             self.tag_directives.clear();
             head = self.split_document_head();
-            self.node(true, false)?
+            self.node(&mut root, true, false)?;
         } else {
             self.directives()?;
-            let token = self.peek()?;
+            let token = *self.peek()?;
             if token.kind != TokenKind::DocumentStart {
                 return Self::error("did not find expected <document start>", token.start);
             }
@@ -165,10 +185,14 @@ impl<'t> Parser<'t> {
                     | TokenKind::DocumentEnd
                     | TokenKind::StreamEnd
             );
-            if empty { Parsed::empty(token.end.offset, false, -1) } else { self.node(true, false)? }
-        };
+            if empty {
+                root.leave_out(token.end.offset, false, -1);
+            } else {
+                self.node(&mut root, true, false)?;
+            }
+        }
         // The end of a document takes all comments that nobody took; a head there is a foot of the document.
-        let token = self.peek()?;
+        let token = *self.peek()?;
         let mut foot = std::mem::take(&mut self.foot);
         let left_over = std::mem::take(&mut self.head);
         self.line.clear();
@@ -203,7 +227,7 @@ impl<'t> Parser<'t> {
         self.tag_directives.clear();
         let mut version_seen = false;
         loop {
-            let token = self.peek()?;
+            let token = *self.peek()?;
             match token.kind {
                 TokenKind::VersionDirective { .. } if version_seen => {
                     return Self::error("found duplicate %YAML directive", token.start);
@@ -220,7 +244,7 @@ impl<'t> Parser<'t> {
                     if self.tag_directives.iter().any(|(known, _)| *known == handle) {
                         return Self::error("found duplicate %TAG directive", token.start);
                     }
-                    let prefix = self.text_of(prefix);
+                    let prefix = unescaped(prefix.of(self.scanner.text()));
                     self.tag_directives.push((handle, prefix));
                 }
                 _ => return Ok(()),
@@ -235,73 +259,100 @@ impl<'t> Parser<'t> {
 
     // ---------------------------------------------------------------- nodes
 
-    fn node(&mut self, block: bool, indentless_sequence: bool) -> Parse<Parsed> {
-        let mut token = self.peek()?;
-        if token.kind == TokenKind::Alias {
-            let mut node = Parsed::new(Content::Alias, token.span());
-            self.give_comments(&mut node);
-            self.skip();
-            return Ok(node);
+    // Nodes are filled in where they will stay: a `Parsed` that is returned by value would be on the stack several
+    // times for each level of nesting.
+
+    fn node(&mut self, node: &mut Parsed, block: bool, indentless_sequence: bool) -> Parse<()> {
+        let properties = self.properties(node)?;
+        self.go_deeper()?;
+        match self.peek()?.kind {
+            TokenKind::BlockEntry if indentless_sequence => self.indentless_sequence(node)?,
+            TokenKind::FlowSequenceStart => self.flow_sequence(node)?,
+            TokenKind::FlowMappingStart => self.flow_mapping(node)?,
+            TokenKind::BlockSequenceStart if block => self.block_sequence(node)?,
+            TokenKind::BlockMappingStart if block => self.block_mapping(node)?,
+            _ => self.single_node(node, block, properties)?,
         }
-        let start = token.start;
-        let mut anchor = None;
-        let mut tag = None;
-        let mut tag_span = Span::default();
-        let mut properties_end = None;
+        self.depth -= 1;
+        Ok(())
+    }
+
+    fn go_deeper(&mut self) -> Parse<()> {
+        self.depth += 1;
+        if self.depth > MAX_DEPTH {
+            let at = self.peek()?.start;
+            return Self::error("nested too deeply", at);
+        }
+        Ok(())
+    }
+
+    /// Reads the anchor and the tag in front of a node; gives where they start and, if there are any, end.
+    fn properties(&mut self, node: &mut Parsed) -> Parse<(Mark, Option<usize>)> {
+        let start = self.peek()?.start;
+        let mut end = None;
         loop {
+            let token = *self.peek()?;
             match token.kind {
-                TokenKind::Anchor if anchor.is_none() => {
-                    anchor = Some(Span::new(token.start.offset + 1, token.end.offset));
+                TokenKind::Anchor if node.anchor.is_none() => {
+                    node.anchor = Some(Span::new(token.start.offset + 1, token.end.offset));
                 }
-                TokenKind::Tag if tag.is_none() => {
-                    tag = Some(self.resolve_tag(&token)?);
-                    tag_span = token.span();
+                TokenKind::Tag if node.tag.is_none() => {
+                    node.tag = Some(self.resolve_tag(&token)?);
+                    node.tag_span = token.span();
                 }
-                _ => break,
+                _ => return Ok((start, end)),
             }
-            properties_end = Some(token.end);
+            end = Some(token.end.offset);
             self.skip();
-            token = self.peek()?;
         }
-        let parent_indent = self.columns.last().copied().unwrap_or(-1);
-        let mut node = match token.kind {
-            TokenKind::BlockEntry if indentless_sequence => self.indentless_sequence()?,
-            TokenKind::Scalar(style) => {
-                let content = Content::Scalar { style, in_flow: !block, parent_indent };
-                let mut node = Parsed::new(content, token.span());
-                self.give_comments(&mut node);
-                self.skip();
-                node
+    }
+
+    /// A node without others in it: a scalar, an alias, or nothing behind an anchor or tag.
+    fn single_node(
+        &mut self,
+        node: &mut Parsed,
+        block: bool,
+        properties: (Mark, Option<usize>),
+    ) -> Parse<()> {
+        let token = *self.peek()?;
+        let (start, properties_end) = properties;
+        match (token.kind, properties_end) {
+            (TokenKind::Scalar(style), _) => {
+                node.content =
+                    Content::Scalar { style, in_flow: !block, parent_indent: self.parent_indent() };
             }
-            TokenKind::FlowSequenceStart => self.flow_sequence()?,
-            TokenKind::FlowMappingStart => self.flow_mapping()?,
-            TokenKind::BlockSequenceStart if block => self.block_sequence()?,
-            TokenKind::BlockMappingStart if block => self.block_mapping()?,
-            _ => match properties_end {
-                Some(end) => Parsed::empty(end.offset, !block, parent_indent),
-                None => return Self::error("did not find expected node content", start),
-            },
-        };
-        node.anchor = anchor;
-        node.tag = tag;
-        node.tag_span = tag_span;
-        Ok(node)
+            (TokenKind::Alias, None) => node.content = Content::Alias,
+            (_, Some(end)) => {
+                node.leave_out(end, !block, self.parent_indent());
+                return Ok(());
+            }
+            (_, None) => return Self::error("did not find expected node content", start),
+        }
+        node.span = token.span();
+        self.give_comments(node);
+        self.skip();
+        Ok(())
+    }
+
+    fn parent_indent(&self) -> isize {
+        self.columns.last().copied().unwrap_or(-1)
     }
 
     /// The short form of a tag: `!!str`, `!mine`.
     fn resolve_tag(&self, token: &Token) -> Parse<Box<str>> {
-        let text = self.text_of(token.span());
-        let full = if let Some(verbatim) = text.strip_prefix("!<") {
-            verbatim.trim_end_matches('>').to_owned()
+        let text = token.span().of(self.scanner.text());
+        let full = if let Some(verbatim) = text.strip_prefix(b"!<") {
+            unescaped(&verbatim[..verbatim.len() - 1])
         } else {
-            let second = text[1..].find('!').map(|i| i + 2);
-            let (handle, suffix) = text.split_at(second.unwrap_or(1));
-            let declared = self.tag_directives.iter().find(|(known, _)| known == handle);
+            let word = text[1..].iter().position(|&byte| !is_word(byte));
+            let handle_len = word.map(|len| len + 1).filter(|&at| text[at] == b'!').map_or(1, |at| at + 1);
+            let (handle, suffix) = text.split_at(handle_len);
+            let declared = self.tag_directives.iter().find(|(known, _)| known.as_bytes() == handle);
             match (declared, handle) {
-                _ if text == "!" => text.clone(),
-                (Some((_, prefix)), _) => format!("{prefix}{suffix}"),
-                (None, "!") => text.clone(),
-                (None, "!!") => format!("!!{suffix}"),
+                _ if text == b"!" => "!".to_owned(),
+                (Some((_, prefix)), _) => format!("{prefix}{}", unescaped(suffix)),
+                (None, b"!") => unescaped(text),
+                (None, b"!!") => format!("!!{}", unescaped(suffix)),
                 (None, _) => return Self::error("found undefined tag handle", token.start),
             }
         };
@@ -311,59 +362,55 @@ impl<'t> Parser<'t> {
 
     // ---------------------------------------------------------------- block collections
 
-    fn block_sequence(&mut self) -> Parse<Parsed> {
-        let start = self.peek()?;
-        let mut sequence = Parsed::new(Content::Alias, start.span());
+    fn block_sequence(&mut self, sequence: &mut Parsed) -> Parse<()> {
+        let start = self.peek()?.start;
+        sequence.span = Span::at(start.offset);
         sequence.head = self.stem.take().unwrap_or_default();
         self.skip();
         let mut items = Vec::new();
-        self.columns.push(start.start.column);
+        self.columns.push(start.column);
         loop {
-            let token = self.peek()?;
-            match token.kind {
-                TokenKind::BlockEntry => {
-                    items.push(self.block_entry(&[TokenKind::BlockEntry, TokenKind::BlockEnd], token)?);
+            match self.peek()?.kind {
+                TokenKind::BlockEntry => self.block_entry(&mut items, &ENTRY_ENDS)?,
+                TokenKind::BlockEnd => break,
+                _ => {
+                    let at = self.peek()?.start;
+                    return Self::error("did not find expected '-' indicator", at);
                 }
-                TokenKind::BlockEnd => {
-                    self.skip();
-                    break;
-                }
-                _ => return Self::error("did not find expected '-' indicator", token.start),
             }
         }
+        self.skip();
         self.columns.pop();
-        sequence.close_list(items, ParsedLayout::Block { column: start.start.column as usize });
-        Ok(sequence)
+        sequence.close_list(items, ParsedLayout::Block { column: start.column as usize });
+        Ok(())
     }
 
-    fn indentless_sequence(&mut self) -> Parse<Parsed> {
-        let start = self.peek()?;
-        let mut sequence = Parsed::new(Content::Alias, start.span());
+    fn indentless_sequence(&mut self, sequence: &mut Parsed) -> Parse<()> {
+        let start = self.peek()?.start;
+        sequence.span = Span::at(start.offset);
         let mut items = Vec::new();
-        loop {
-            let token = self.peek()?;
-            if token.kind != TokenKind::BlockEntry {
-                break;
-            }
-            let ends = [TokenKind::BlockEntry, TokenKind::Key, TokenKind::Value, TokenKind::BlockEnd];
-            items.push(self.block_entry(&ends, token)?);
+        while self.next_is(&[TokenKind::BlockEntry])? {
+            self.block_entry(&mut items, &INDENTLESS_ENTRY_ENDS)?;
         }
-        sequence.close_list(items, ParsedLayout::Block { column: start.start.column as usize });
-        Ok(sequence)
+        sequence.close_list(items, ParsedLayout::Block { column: start.column as usize });
+        Ok(())
     }
 
     /// One `- …`; `ends` are the tokens that mean that nothing stands behind the dash.
-    fn block_entry(&mut self, ends: &[TokenKind], dash: Token) -> Parse<ParsedItem> {
+    fn block_entry(&mut self, items: &mut Vec<ParsedItem>, ends: &[TokenKind]) -> Parse<()> {
+        let dash = self.peek()?;
+        let (start, dash_end, column) = (dash.start.offset, dash.end.offset, dash.start.column);
         let head_len = self.head.len();
         self.skip();
         self.split_stem(head_len)?;
-        let node = if self.next_is(ends)? {
-            Parsed::empty(dash.end.offset, false, dash.start.column)
+        let item = push_item(items, start);
+        if self.next_is(ends)? {
+            item.node.leave_out(dash_end, false, column);
         } else {
-            self.node(true, false)?
-        };
-        let end = node.span.end.max(dash.end.offset);
-        Ok(ParsedItem { start: dash.start.offset, node, end })
+            self.node(&mut item.node, true, false)?;
+        }
+        item.end = item.node.span.end.max(dash_end);
+        Ok(())
     }
 
     /// A heading above `- ` is about the whole collection behind the dash, not about its first entry.
@@ -375,54 +422,24 @@ impl<'t> Parser<'t> {
         Ok(())
     }
 
-    fn block_mapping(&mut self) -> Parse<Parsed> {
-        let start = self.peek()?;
-        let mut mapping = Parsed::new(Content::Alias, start.span());
+    fn block_mapping(&mut self, mapping: &mut Parsed) -> Parse<()> {
+        let start = self.peek()?.start;
+        mapping.span = Span::at(start.offset);
         mapping.head = self.stem.take().unwrap_or_default();
         self.skip();
-        let mut pairs: Vec<ParsedPair> = Vec::new();
-        let column = start.start.column;
-        self.columns.push(column);
-        let no_node = [TokenKind::Key, TokenKind::Value, TokenKind::BlockEnd];
+        let mut pairs = Vec::new();
+        self.columns.push(start.column);
         loop {
-            let token = self.peek()?;
-            match token.kind {
-                TokenKind::Key => {}
+            match self.peek()?.kind {
+                TokenKind::Key => self.block_pair(&mut pairs, start.column)?,
                 TokenKind::BlockEnd => break,
-                _ => return Self::error("did not find expected key", token.start),
-            }
-            self.skip();
-            let mut key = if self.next_is(&no_node)? {
-                Parsed::empty(token.end.offset, false, column)
-            } else {
-                self.node(true, true)?
-            };
-            // A foot on a key belongs to the pair before it.
-            if !key.foot.is_empty()
-                && let Some(previous) = pairs.last_mut()
-            {
-                previous.key.foot = std::mem::take(&mut key.foot);
-            }
-            let token = self.peek()?;
-            let mut end = key.span.end;
-            let mut value = if token.kind == TokenKind::Value {
-                self.skip();
-                end = token.end.offset;
-                if self.next_is(&no_node)? {
-                    Parsed::empty(token.end.offset, false, column)
-                } else {
-                    self.node(true, true)?
+                _ => {
+                    let at = self.peek()?.start;
+                    return Self::error("did not find expected key", at);
                 }
-            } else {
-                Parsed::empty(end, false, column)
-            };
-            if key.foot.is_empty() {
-                key.foot = std::mem::take(&mut value.foot);
             }
-            end = end.max(value.span.end);
-            pairs.push(ParsedPair { key, value, end });
         }
-        self.give_end_comments(&mut mapping);
+        self.give_end_comments(mapping);
         if !mapping.foot.is_empty()
             && let Some(last) = pairs.last_mut()
         {
@@ -430,8 +447,40 @@ impl<'t> Parser<'t> {
         }
         self.skip();
         self.columns.pop();
-        mapping.close_map(pairs, ParsedLayout::Block { column: column as usize });
-        Ok(mapping)
+        mapping.close_map(pairs, ParsedLayout::Block { column: start.column as usize });
+        Ok(())
+    }
+
+    fn block_pair(&mut self, pairs: &mut Vec<ParsedPair>, column: isize) -> Parse<()> {
+        let Span { start, end: key_end } = self.peek()?.span();
+        self.skip();
+        let pair = push_pair(pairs, start);
+        if self.next_is(&PAIR_ENDS)? {
+            pair.key.leave_out(key_end, false, column);
+        } else {
+            self.node(&mut pair.key, true, true)?;
+        }
+        pair.end = pair.key.span.end;
+        // A foot on a key belongs to the pair before it.
+        if let [.., previous, pair] = &mut pairs[..]
+            && !pair.key.foot.is_empty()
+        {
+            previous.key.foot = std::mem::take(&mut pair.key.foot);
+        }
+        let pair = pairs.last_mut().expect("the pair was pushed above");
+        if self.next_is(&[TokenKind::Value])? {
+            pair.end = self.peek()?.end.offset;
+            self.skip();
+            if self.next_is(&PAIR_ENDS)? {
+                pair.value.leave_out(pair.end, false, column);
+            } else {
+                self.node(&mut pair.value, true, true)?;
+            }
+        } else {
+            pair.value.leave_out(pair.end, false, column);
+        }
+        pair.close();
+        Ok(())
     }
 
     /// The comments at the end of a collection: its line and its foot. A head has no place there.
@@ -444,141 +493,175 @@ impl<'t> Parser<'t> {
 
     // ---------------------------------------------------------------- flow collections
 
-    fn flow_sequence(&mut self) -> Parse<Parsed> {
-        let start = self.peek()?;
-        let mut sequence = Parsed::new(Content::Alias, start.span());
-        self.give_comments(&mut sequence);
+    fn flow_sequence(&mut self, sequence: &mut Parsed) -> Parse<()> {
+        sequence.span = self.peek()?.span();
+        self.give_comments(sequence);
         self.skip();
         let mut items = Vec::new();
-        let mut first = true;
-        let end = loop {
-            let mut token = self.peek()?;
-            if token.kind != TokenKind::FlowSequenceEnd && !first {
-                if token.kind != TokenKind::FlowEntry {
-                    return Self::error("did not find expected ',' or ']'", token.start);
-                }
-                self.skip();
-                token = self.peek()?;
+        while self.flow_has_more(
+            items.is_empty(),
+            TokenKind::FlowSequenceEnd,
+            "did not find expected ',' or ']'",
+        )? {
+            let token = self.peek()?;
+            let is_pair = token.kind == TokenKind::Key;
+            let item = push_item(&mut items, token.start.offset);
+            if is_pair {
+                self.flow_single_pair(&mut item.node)?;
+            } else {
+                self.node(&mut item.node, false, false)?;
             }
-            first = false;
-            match token.kind {
-                TokenKind::FlowSequenceEnd => break token,
-                TokenKind::Key => {
-                    let node = self.flow_single_pair(token)?;
-                    items.push(ParsedItem { start: node.span.start, end: node.span.end, node });
-                }
-                _ => {
-                    let node = self.node(false, false)?;
-                    items.push(ParsedItem { start: token.start.offset, end: node.span.end, node });
-                }
-            }
-        };
-        self.give_end_comments(&mut sequence);
+            item.end = item.node.span.end;
+        }
+        self.give_end_comments(sequence);
+        sequence.span.end = self.peek()?.end.offset;
         self.skip();
-        sequence.span.end = end.end.offset;
         sequence.content = Content::List { items, layout: ParsedLayout::Flow };
-        Ok(sequence)
+        Ok(())
+    }
+
+    /// Moves over the comma before an entry; false at the bracket that closes the collection.
+    fn flow_has_more(&mut self, first: bool, closing: TokenKind, problem: &'static str) -> Parse<bool> {
+        let token = self.peek()?;
+        if token.kind == closing {
+            return Ok(false);
+        }
+        if first {
+            return Ok(true);
+        }
+        if token.kind != TokenKind::FlowEntry {
+            let at = token.start;
+            return Self::error(problem, at);
+        }
+        self.skip();
+        Ok(self.peek()?.kind != closing)
     }
 
     /// `[a: b]`: a map of one pair without braces.
-    fn flow_single_pair(&mut self, key_token: Token) -> Parse<Parsed> {
-        let mut mapping = Parsed::new(Content::Alias, key_token.span());
-        self.skip();
-        let ends = [TokenKind::Value, TokenKind::FlowEntry, TokenKind::FlowSequenceEnd];
-        let key = if self.next_is(&ends)? {
-            // go-yaml skips the token that shows there is no key; an empty key is refused later in any case.
-            self.skip();
-            Parsed::empty(key_token.end.offset, true, -1)
-        } else {
-            self.node(false, false)?
-        };
-        let mut end = key.span.end;
-        let token = self.peek()?;
-        let value = if token.kind == TokenKind::Value {
-            self.skip();
-            end = token.end.offset;
-            if self.next_is(&ends[1..])? { Parsed::empty(end, true, -1) } else { self.node(false, false)? }
-        } else {
-            Parsed::empty(end, true, -1)
-        };
-        end = end.max(value.span.end);
-        mapping.span.end = end;
-        mapping.content =
-            Content::Map { pairs: vec![ParsedPair { key, value, end }], layout: ParsedLayout::Flow };
-        Ok(mapping)
-    }
-
-    fn flow_mapping(&mut self) -> Parse<Parsed> {
-        let start = self.peek()?;
-        let mut mapping = Parsed::new(Content::Alias, start.span());
-        self.give_comments(&mut mapping);
+    fn flow_single_pair(&mut self, mapping: &mut Parsed) -> Parse<()> {
+        mapping.span = self.peek()?.span();
+        let Span { start, end: key_end } = mapping.span;
+        self.go_deeper()?;
         self.skip();
         let mut pairs = Vec::new();
-        let mut first = true;
-        let ends = [TokenKind::Value, TokenKind::FlowEntry, TokenKind::FlowMappingEnd];
-        let closing = loop {
-            let mut token = self.peek()?;
-            if token.kind != TokenKind::FlowMappingEnd && !first {
-                if token.kind != TokenKind::FlowEntry {
-                    return Self::error("did not find expected ',' or '}'", token.start);
-                }
-                self.skip();
-                token = self.peek()?;
-            }
-            first = false;
-            let mut key;
-            let mut value = None;
-            let mut end;
-            match token.kind {
-                TokenKind::FlowMappingEnd => break token,
-                TokenKind::Key => {
-                    self.skip();
-                    let at = self.peek()?;
-                    key = if ends.contains(&at.kind) {
-                        Parsed::empty(at.start.offset, true, -1)
-                    } else {
-                        self.node(false, false)?
-                    };
-                    end = key.span.end;
-                    let token = self.peek()?;
-                    if token.kind == TokenKind::Value {
-                        self.skip();
-                        end = token.end.offset;
-                        if !self.next_is(&ends[1..])? {
-                            value = Some(self.node(false, false)?);
-                        }
-                    }
-                }
-                _ => {
-                    key = self.node(false, false)?;
-                    end = key.span.end;
-                }
-            }
-            let mut value = value.unwrap_or_else(|| Parsed::empty(end, true, -1));
-            if key.foot.is_empty() {
-                key.foot = std::mem::take(&mut value.foot);
-            }
-            end = end.max(value.span.end);
-            pairs.push(ParsedPair { key, value, end });
-        };
-        self.give_end_comments(&mut mapping);
+        let pair = push_pair(&mut pairs, start);
+        if self.next_is(&SINGLE_PAIR_ENDS)? {
+            // go-yaml skips the token that shows there is no key; an empty key is refused later in any case.
+            self.skip();
+            pair.key.leave_out(key_end, true, -1);
+        } else {
+            self.node(&mut pair.key, false, false)?;
+        }
+        pair.end = pair.key.span.end;
+        self.flow_value(pair, &SINGLE_PAIR_ENDS)?;
+        self.depth -= 1;
+        mapping.close_map(pairs, ParsedLayout::Flow);
+        Ok(())
+    }
+
+    fn flow_mapping(&mut self, mapping: &mut Parsed) -> Parse<()> {
+        mapping.span = self.peek()?.span();
+        self.give_comments(mapping);
         self.skip();
-        mapping.span.end = closing.end.offset;
+        let mut pairs = Vec::new();
+        while self.flow_has_more(
+            pairs.is_empty(),
+            TokenKind::FlowMappingEnd,
+            "did not find expected ',' or '}'",
+        )? {
+            let pair = push_pair(&mut pairs, self.peek()?.start.offset);
+            if !self.next_is(&[TokenKind::Key])? {
+                self.node(&mut pair.key, false, false)?;
+                pair.end = pair.key.span.end;
+                pair.value.leave_out(pair.end, true, -1);
+                continue;
+            }
+            self.skip();
+            let at = self.peek()?.start.offset;
+            if self.next_is(&FLOW_PAIR_ENDS)? {
+                pair.key.leave_out(at, true, -1);
+            } else {
+                self.node(&mut pair.key, false, false)?;
+            }
+            pair.end = pair.key.span.end;
+            self.flow_value(pair, &FLOW_PAIR_ENDS)?;
+        }
+        self.give_end_comments(mapping);
+        mapping.span.end = self.peek()?.end.offset;
+        self.skip();
         mapping.content = Content::Map { pairs, layout: ParsedLayout::Flow };
-        Ok(mapping)
+        Ok(())
+    }
+
+    /// What stands behind a key in braces or brackets; `ends` are the tokens that end a pair.
+    fn flow_value(&mut self, pair: &mut ParsedPair, ends: &[TokenKind; 3]) -> Parse<()> {
+        let token = self.peek()?;
+        if token.kind == TokenKind::Value {
+            pair.end = token.end.offset;
+            self.skip();
+            if !self.next_is(&ends[1..])? {
+                self.node(&mut pair.value, false, false)?;
+                pair.close();
+                return Ok(());
+            }
+        }
+        pair.value.leave_out(pair.end, true, -1);
+        Ok(())
+    }
+}
+
+/// Behind a dash: the next thing is not a node of this entry.
+const ENTRY_ENDS: [TokenKind; 2] = [TokenKind::BlockEntry, TokenKind::BlockEnd];
+const INDENTLESS_ENTRY_ENDS: [TokenKind; 4] =
+    [TokenKind::BlockEntry, TokenKind::Key, TokenKind::Value, TokenKind::BlockEnd];
+/// Behind a `?` or a `:`: the key or value is left out.
+const PAIR_ENDS: [TokenKind; 3] = [TokenKind::Key, TokenKind::Value, TokenKind::BlockEnd];
+const FLOW_PAIR_ENDS: [TokenKind; 3] = [TokenKind::Value, TokenKind::FlowEntry, TokenKind::FlowMappingEnd];
+const SINGLE_PAIR_ENDS: [TokenKind; 3] = [TokenKind::Value, TokenKind::FlowEntry, TokenKind::FlowSequenceEnd];
+
+/// A part of a tag with its `%xx` read.
+fn unescaped(text: &[u8]) -> String {
+    let mut plain = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let [first, tail @ ..] = rest {
+        match escaped_octet(rest) {
+            Some(octet) => {
+                plain.push(octet);
+                rest = &rest[3..];
+            }
+            None => {
+                plain.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8_lossy(&plain).into_owned()
+}
+
+fn push_item(items: &mut Vec<ParsedItem>, start: usize) -> &mut ParsedItem {
+    items.push(ParsedItem { start, node: Parsed::default(), end: start });
+    items.last_mut().expect("an item was pushed")
+}
+
+fn push_pair(pairs: &mut Vec<ParsedPair>, start: usize) -> &mut ParsedPair {
+    pairs.push(ParsedPair { start, key: Parsed::default(), value: Parsed::default(), end: 0 });
+    pairs.last_mut().expect("a pair was pushed")
+}
+
+impl ParsedPair {
+    fn close(&mut self) {
+        if self.key.foot.is_empty() {
+            self.key.foot = std::mem::take(&mut self.value.foot);
+        }
+        self.end = self.end.max(self.value.span.end);
     }
 }
 
 impl Parsed {
-    fn new(content: Content, span: Span) -> Self {
-        let (head, line, foot) = (Lines::new(), Lines::new(), Lines::new());
-        Self { content, span, anchor: None, tag: None, tag_span: Span::default(), head, line, foot }
-    }
-
-    /// A value that is left out.
-    fn empty(offset: usize, in_flow: bool, parent_indent: isize) -> Self {
-        let content = Content::Scalar { style: LeafStyle::Plain, in_flow, parent_indent };
-        Self::new(content, Span::at(offset))
+    /// Makes this a value that is left out.
+    fn leave_out(&mut self, offset: usize, in_flow: bool, parent_indent: isize) {
+        self.content = Content::Scalar { style: LeafStyle::Plain, in_flow, parent_indent };
+        self.span = Span::at(offset);
     }
 
     fn close_list(&mut self, items: Vec<ParsedItem>, layout: ParsedLayout) {

@@ -119,38 +119,6 @@ pub(crate) enum NoPlaintext {
     ZoneTooFar,
 }
 
-/// The value of an opened `ENC[…]`, read as sops reads it and made canonical again.
-///
-/// sops writes canonical bytes only, but other writers of the format need not: `t` is the bool `True`,
-/// `1e3` the float `1000`.
-pub(crate) fn checked(kind: Kind, bytes: &[u8]) -> Result<Plaintext, NotOfKind> {
-    let not_of_kind = NotOfKind { kind: kind.name() };
-    let text = || std::str::from_utf8(bytes).ok();
-    let canonical = match kind {
-        Kind::Str | Kind::Bytes | Kind::Comment => Some(SecretBytes::copy_of(bytes)),
-        Kind::Int => text().and_then(signed_decimal).map(integer_bytes),
-        Kind::Float => text().and_then(go_float).map(float_bytes),
-        Kind::Bool => match bytes {
-            b"1" | b"t" | b"T" | b"true" | b"TRUE" | b"True" => Some(boolean(true)),
-            b"0" | b"f" | b"F" | b"false" | b"FALSE" | b"False" => Some(boolean(false)),
-            _ => None,
-        },
-        Kind::Time => Moment::from_rfc3339(bytes)
-            .map(|moment| moment.canonical())
-            .filter(|time| !offset_is_a_day(time.expose()))
-            .map(|time| SecretBytes::copy_of(time.expose())),
-    };
-    canonical.map(|bytes| Plaintext::new(kind, bytes)).ok_or(not_of_kind)
-}
-
-/// The bytes of an opened value do not fit the type it was sealed with.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("the decrypted value is not a valid {kind}")]
-pub(crate) struct NotOfKind {
-    /// Name of the type.
-    kind: &'static str,
-}
-
 // ---- spellings of what is no text ----
 
 /// The spelling that sops gives a bool, number or timestamp; `None` for a text.
@@ -239,8 +207,6 @@ pub(crate) enum Style {
     Double,
     /// `|`
     Literal,
-    /// `>`
-    Folded,
 }
 
 /// The style that sops chooses for a text, in a flow collection or outside of one.
@@ -287,7 +253,6 @@ pub(crate) fn can_hold(style: Style, text: &str, flow: bool) -> bool {
             is_one_readable_line() && reads_as_text && !stops_early && !blank_at_an_end
         }
         Style::Literal => !flow && literal_block(text, 0, 1, "\n").is_some(),
-        Style::Folded => !flow && folded_block(text, 0, 1, "\n").is_some(),
     }
 }
 
@@ -310,14 +275,24 @@ pub(crate) fn single_quoted(text: &str) -> SecretText {
     quoted
 }
 
-/// The text between double quotes, escaped as go-yaml does; it holds any text on one line.
-pub(crate) fn double_quoted(text: &str) -> SecretText {
+/// What is escaped between double quotes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Escape {
+    /// What go-yaml escapes, which is all that is not in the first 65,536 characters, emoji among it.
+    LikeSops,
+    /// Only what cannot stand in a text.
+    Unreadable,
+}
+
+/// The text between double quotes; it holds any text on one line.
+pub(crate) fn double_quoted(text: &str, escape: Escape) -> SecretText {
     // sops: the library asks whether the *text* starts with a byte order mark, and then escapes all of it.
-    let escape_all = text.starts_with(BOM);
+    let escape_all = text.starts_with(BOM) && escape == Escape::LikeSops;
+    let stays = |c: char| is_printable(c) || escape == Escape::Unreadable && u32::from(c) > 0xFFFF;
     let mut quoted = SecretText::with_capacity(text.len() + 2);
     quoted.push(b"\"");
     for c in text.chars() {
-        if !escape_all && is_printable(c) && !is_line_break(c) && c != '"' && c != '\\' {
+        if !escape_all && stays(c) && !is_line_break(c) && c != '"' && c != '\\' {
             quoted.push_str(c.encode_utf8(&mut [0; 4]));
         } else {
             push_escape(&mut quoted, c);
@@ -372,7 +347,7 @@ fn block(
 ) -> Option<SecretText> {
     let is_writable = |c: char| c == '\n' || is_readable(c) && !is_line_break(c) && c != BOM;
     let offset = content_column.checked_sub(parent_indent.max(0).unsigned_abs())?;
-    if text.is_empty() || text.starts_with('\t') || offset == 0 || !text.chars().all(is_writable) {
+    if text.is_empty() || offset == 0 || !text.chars().all(is_writable) {
         return None;
     }
     let chomp = match text.strip_suffix('\n') {
@@ -382,7 +357,7 @@ fn block(
     };
     let mut written = SecretText::with_capacity(text.len() + 2 * content_column + 8);
     written.push(if folded { b">" } else { b"|" });
-    if text.starts_with([' ', '\n']) {
+    if text.starts_with([' ', '\n', '\t']) {
         written.push(&[u8::try_from(offset).ok().filter(|digit| *digit <= 9)? + b'0']);
     }
     written.push(match chomp {
@@ -1141,16 +1116,6 @@ impl Moment {
         rest.0.is_empty().then_some(moment)
     }
 
-    /// RFC 3339 as Go reads it back: the hour may have one digit, the fraction a comma.
-    fn from_rfc3339(text: &[u8]) -> Option<Self> {
-        let mut rest = Fields(text);
-        let mut moment = Self::from_date(&mut rest, Fields::two_digits)?;
-        rest.literal(b'T')?;
-        moment.read_clock(&mut rest, Fields::two_digits)?;
-        moment.offset = rest.zone()?;
-        rest.0.is_empty().then_some(moment)
-    }
-
     fn from_date<'t>(rest: &mut Fields<'t>, field: fn(&mut Fields<'t>) -> Option<u8>) -> Option<Self> {
         let year = u16::from(rest.two_digits()?) * 100 + u16::from(rest.two_digits()?);
         rest.literal(b'-')?;
@@ -1292,7 +1257,7 @@ mod tests {
     }
 
     fn value(kind: Kind, bytes: &str) -> Plaintext {
-        checked(kind, bytes.as_bytes()).unwrap()
+        Plaintext::new(kind, SecretBytes::copy_of(bytes.as_bytes()))
     }
 
     fn shown(text: Option<&SecretText>) -> Option<&str> {
@@ -1307,9 +1272,8 @@ mod tests {
         match style {
             Style::Plain => text.as_bytes().to_vec(),
             Style::Single => single_quoted(text).expose().to_vec(),
-            Style::Double => double_quoted(text).expose().to_vec(),
+            Style::Double => double_quoted(text, Escape::LikeSops).expose().to_vec(),
             Style::Literal => literal_block(text, parent_indent, column, "\n").unwrap().expose().to_vec(),
-            Style::Folded => folded_block(text, parent_indent, column, "\n").unwrap().expose().to_vec(),
         }
     }
 
@@ -1422,51 +1386,6 @@ mod tests {
     }
 
     #[test]
-    fn opened_values_are_read_as_leniently_as_sops_does_and_made_canonical() {
-        let read = |kind, bytes: &str| {
-            checked(kind, bytes.as_bytes())
-                .ok()
-                .map(|value| String::from_utf8(value.expose().to_vec()).unwrap())
-        };
-        for (kind, bytes, expected) in [
-            (Kind::Int, "+007", "7"),
-            (Kind::Int, "-9223372036854775808", "-9223372036854775808"),
-            (Kind::Float, "1e3", "1000"),
-            (Kind::Float, "1_0.5", "10.5"),
-            (Kind::Float, "0x1.8p1", "3"),
-            (Kind::Float, "-0X_8p-1078", "-0"),
-            (Kind::Float, "0x1.00000000000008p0", "1"),
-            (Kind::Float, "0x1.000000000000081p0", "1.0000000000000002"),
-            (Kind::Float, "-InFinity", "-Inf"),
-            (Kind::Float, "nan", "NaN"),
-            (Kind::Bool, "T", "True"),
-            (Kind::Bool, "0", "False"),
-            (Kind::Time, "2001-02-03T4:05:06,70+00:00", "2001-02-03T04:05:06.7Z"),
-            (Kind::Str, "\0", "\0"),
-            (Kind::Comment, " c", " c"),
-        ] {
-            assert_eq!(read(kind, bytes).as_deref(), Some(expected), "{bytes}");
-        }
-        for (kind, bytes) in [
-            (Kind::Int, ""),
-            (Kind::Int, "0x10"),
-            (Kind::Int, "1_0"),
-            (Kind::Int, "9223372036854775808"),
-            (Kind::Float, "1e999"),
-            (Kind::Float, "0x1p1024"),
-            (Kind::Float, "0x1"),
-            (Kind::Float, "+nan"),
-            (Kind::Float, "1__0"),
-            (Kind::Bool, "tRUE"),
-            (Kind::Time, "2001-02-03 04:05:06Z"),
-            (Kind::Time, "2001-2-03T04:05:06Z"),
-            (Kind::Time, "2001-02-03T04:05:06+24:00"),
-        ] {
-            assert_eq!(read(kind, bytes), None, "{bytes}");
-        }
-    }
-
-    #[test]
     fn a_value_has_the_spellings_that_people_use() {
         let some = |spelling: &str| Some(spelling.to_owned());
         assert_eq!(all_spellings(Kind::Bool, "True"), [some("true"), some("True"), some("TRUE")]);
@@ -1504,7 +1423,6 @@ mod tests {
         assert!(!can_hold(Style::Plain, "1", false) && !can_hold(Style::Plain, "a ", false));
         assert!(can_hold(Style::Single, "a\tb ", false) && !can_hold(Style::Single, "a\nb", false));
         assert!(can_hold(Style::Literal, "a \n😀", false) && !can_hold(Style::Literal, "a\nb", true));
-        assert!(can_hold(Style::Folded, "a\n b\n\nc", false) && !can_hold(Style::Folded, "\ta", false));
         assert!(!can_hold(Style::Literal, "", false) && !can_hold(Style::Literal, "a\rb", false));
     }
 
@@ -1562,7 +1480,7 @@ mod tests {
 
         #[test]
         fn each_style_that_can_hold_a_text_gives_it_back(text in TRICKY) {
-            for style in [Style::Plain, Style::Single, Style::Double, Style::Literal, Style::Folded] {
+            for style in [Style::Plain, Style::Single, Style::Double, Style::Literal] {
                 if can_hold(style, &text, false) {
                     prop_assert_eq!(read(&written(style, &text, 0, 3), 3), Some(text.clone().into_bytes()));
                 }
@@ -1591,8 +1509,7 @@ mod tests {
                 let (year, month, minute, second, offset) = (2024, 1, 0, 0, 0);
                 let moment = Moment { year, month, day, hour, minute, second, nanosecond, offset };
                 let text = moment.canonical();
-                let value = checked(Kind::Time, text.expose()).unwrap();
-                prop_assert_eq!(value.expose(), text.expose());
+                let value = Plaintext::new(Kind::Time, SecretBytes::copy_of(text.expose()));
                 let spellings = spellings(&value);
                 prop_assert!(spellings[2].is_some());
                 for spelling in spellings.iter().flatten() {

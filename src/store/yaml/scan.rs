@@ -5,13 +5,11 @@
 //! it. That attachment decides under which map sops files a comment, hence the additional data it is sealed
 //! with; the odd-looking column and line arithmetic in [`Scanner::scan_comments`] is part of that contract.
 
-use std::collections::HashMap;
+use std::collections::VecDeque;
 
 use crate::document::{BlockShape, Chomp, LeafStyle};
 use crate::span::Span;
 
-/// How deep flow collections and indentation may nest.
-const MAX_DEPTH: usize = 1_000;
 /// How far (in characters) a simple key may reach, and how far a comment is looked for.
 const SIMPLE_KEY_REACH: usize = 1024;
 const COMMENT_REACH: usize = 512;
@@ -125,7 +123,8 @@ pub(super) struct Scanner<'t> {
     indents: Vec<isize>,
     simple_key_allowed: bool,
     simple_keys: Vec<SimpleKey>,
-    simple_keys_by_token: HashMap<usize, usize>,
+    /// Number of a token that may be a key → its flow level, in order of the tokens.
+    simple_keys_by_token: VecDeque<(usize, usize)>,
     flow_level: usize,
     comments: Vec<AttachedComment>,
     comments_head: usize,
@@ -136,7 +135,11 @@ pub(super) struct Scanner<'t> {
 impl<'t> Scanner<'t> {
     pub(super) fn new(text: &'t [u8]) -> Scan<Self> {
         check_characters(text)?;
+        // Only at the start of the text: go-yaml takes any other byte order mark for a part of the word it stands in.
         let first = if text.starts_with(BOM) { BOM.len() } else { 0 };
+        if text[first..].starts_with(BOM) {
+            return Err(ScanError { problem: "the text starts with two byte order marks", offset: first });
+        }
         Ok(Self {
             text,
             mark: Mark { offset: first, ..Mark::default() },
@@ -151,7 +154,7 @@ impl<'t> Scanner<'t> {
             indents: Vec::new(),
             simple_key_allowed: true,
             simple_keys: vec![SimpleKey::default()],
-            simple_keys_by_token: HashMap::new(),
+            simple_keys_by_token: VecDeque::new(),
             flow_level: 0,
             comments: Vec::new(),
             comments_head: 0,
@@ -163,15 +166,17 @@ impl<'t> Scanner<'t> {
         self.text
     }
 
-    /// The next token, not consumed.
-    pub(super) fn peek(&mut self) -> Scan<Token> {
-        if !self.token_available {
-            self.fetch_more_tokens()?;
-        }
-        Ok(self.tokens[self.tokens_head])
+    /// Makes sure that the next token is known.
+    pub(super) fn prepare(&mut self) -> Scan<()> {
+        if self.token_available { Ok(()) } else { self.fetch_more_tokens() }
     }
 
-    /// Consumes the token that [`Scanner::peek`] showed.
+    /// The next token, not consumed; [`Scanner::prepare`] comes first.
+    pub(super) fn token(&self) -> &Token {
+        &self.tokens[self.tokens_head]
+    }
+
+    /// Consumes that token.
     pub(super) fn skip_token(&mut self) {
         self.tokens_head += 1;
         self.tokens_parsed += 1;
@@ -183,9 +188,10 @@ impl<'t> Scanner<'t> {
         }
     }
 
-    /// The next comment that belongs before or on `token`, if there is one.
-    pub(super) fn take_comment(&mut self, token: &Token) -> Option<(Side, Lines)> {
+    /// The next comment that belongs before or on the next token, if there is one.
+    pub(super) fn take_comment(&mut self) -> Option<(Side, Lines)> {
         let comment = self.comments.get_mut(self.comments_head)?;
+        let token = &self.tokens[self.tokens_head];
         if token.start.index < comment.token_mark.index {
             return None;
         }
@@ -219,7 +225,11 @@ impl<'t> Scanner<'t> {
     }
 
     fn is_break(&self, ahead: usize) -> bool {
-        break_len(&self.text[(self.mark.offset + ahead).min(self.text.len())..]) > 0
+        match self.at(ahead) {
+            b'\n' | b'\r' => true,
+            0xC2 | 0xE2 => break_len(&self.text[self.mark.offset + ahead..]) > 0,
+            _ => false,
+        }
     }
 
     fn is_break_or_end(&self, ahead: usize) -> bool {
@@ -238,6 +248,29 @@ impl<'t> Scanner<'t> {
         self.mark.index += 1;
         self.mark.column += 1;
         self.mark.offset += utf8_len(self.byte());
+    }
+
+    /// Moves over the ASCII characters that `goes_on` takes; it may not take line breaks.
+    fn skip_run(&mut self, goes_on: impl Fn(u8) -> bool) {
+        let rest = &self.text[self.mark.offset..];
+        let run = rest.iter().take_while(|&&byte| goes_on(byte)).count();
+        if self.newlines > 0 && rest[..run].iter().any(|byte| !matches!(byte, b' ' | b'\t')) {
+            self.newlines = 0;
+        }
+        self.mark.index += run as isize;
+        self.mark.column += run as isize;
+        self.mark.offset += run;
+    }
+
+    /// Moves to the end of the line.
+    fn skip_to_break(&mut self) {
+        loop {
+            self.skip_run(|byte| matches!(byte, b'\t' | b' '..=b'~'));
+            if self.is_break_or_end(0) {
+                return;
+            }
+            self.skip();
+        }
     }
 
     /// Moves over one line break, if there is one.
@@ -264,7 +297,7 @@ impl<'t> Scanner<'t> {
     fn fetch_more_tokens(&mut self) -> Scan<()> {
         loop {
             if self.tokens_head + 2 < self.tokens.len() {
-                match self.simple_keys_by_token.get(&self.tokens_parsed).copied() {
+                match self.simple_key_level(self.tokens_parsed) {
                     None => break,
                     Some(level) if !self.simple_key_is_valid(level)? => break,
                     Some(_) => {}
@@ -382,6 +415,22 @@ impl<'t> Scanner<'t> {
         Ok(true)
     }
 
+    /// The flow level of the possible key that starts with token `number`, the first that is not consumed yet.
+    fn simple_key_level(&mut self, number: usize) -> Option<usize> {
+        while self.simple_keys_by_token.front().is_some_and(|(other, _)| *other < number) {
+            self.simple_keys_by_token.pop_front();
+        }
+        self.simple_keys_by_token.front().filter(|(other, _)| *other == number).map(|(_, level)| *level)
+    }
+
+    fn forget_simple_key(&mut self, number: usize) {
+        if let Some(at) = self.simple_keys_by_token.iter().rposition(|(other, _)| *other <= number)
+            && self.simple_keys_by_token[at].0 == number
+        {
+            self.simple_keys_by_token.remove(at);
+        }
+    }
+
     fn next_token_number(&self) -> usize {
         self.tokens_parsed + (self.tokens.len() - self.tokens_head)
     }
@@ -395,7 +444,7 @@ impl<'t> Scanner<'t> {
         self.remove_simple_key()?;
         let level = self.simple_keys.len() - 1;
         self.simple_keys[level] = SimpleKey { possible: true, required, token_number, mark: self.mark };
-        self.simple_keys_by_token.insert(token_number, level);
+        self.simple_keys_by_token.push_back((token_number, level));
         Ok(())
     }
 
@@ -407,7 +456,7 @@ impl<'t> Scanner<'t> {
                 return self.error("could not find expected ':'", key.mark);
             }
             self.simple_keys[level].possible = false;
-            self.simple_keys_by_token.remove(&key.token_number);
+            self.forget_simple_key(key.token_number);
         }
         Ok(())
     }
@@ -420,9 +469,6 @@ impl<'t> Scanner<'t> {
         }
         self.indents.push(self.indent);
         self.indent = column;
-        if self.indents.len() > MAX_DEPTH {
-            return self.error("nested too deeply", mark);
-        }
         match number {
             Some(number) => self.insert_token(number, kind, mark),
             None => self.tokens.push(Token { kind, start: mark, end: mark }),
@@ -560,9 +606,7 @@ impl<'t> Scanner<'t> {
             self.skip();
         }
         let prefix_start = self.mark.offset;
-        while is_uri(self.byte()) {
-            self.skip();
-        }
+        self.scan_uri(start)?;
         let prefix = Span::new(prefix_start, self.mark.offset);
         if prefix.is_empty() {
             return self.error("did not find expected tag URI", start);
@@ -587,9 +631,6 @@ impl<'t> Scanner<'t> {
         self.save_simple_key()?;
         self.simple_keys.push(SimpleKey { mark: self.mark, ..SimpleKey::default() });
         self.flow_level += 1;
-        if self.flow_level > MAX_DEPTH {
-            return self.error("nested too deeply", self.mark);
-        }
         self.simple_key_allowed = true;
         self.fetch_indicator(kind);
         Ok(())
@@ -600,7 +641,7 @@ impl<'t> Scanner<'t> {
         if self.flow_level > 0 {
             self.flow_level -= 1;
             let key = self.simple_keys.pop().expect("one simple key for each flow level");
-            self.simple_keys_by_token.remove(&key.token_number);
+            self.forget_simple_key(key.token_number);
         }
         self.simple_key_allowed = false;
         self.fetch_indicator(kind);
@@ -648,7 +689,7 @@ impl<'t> Scanner<'t> {
             let number = Some(key.token_number);
             self.roll_indent(key.mark.column, number, TokenKind::BlockMappingStart, key.mark)?;
             self.simple_keys[level].possible = false;
-            self.simple_keys_by_token.remove(&key.token_number);
+            self.forget_simple_key(key.token_number);
             self.simple_key_allowed = false;
         } else {
             if self.flow_level == 0 {
@@ -726,10 +767,35 @@ impl<'t> Scanner<'t> {
 
     fn scan_uri(&mut self, start: Mark) -> Scan<()> {
         while is_uri(self.byte()) {
-            if self.byte() == b'%' && !(self.at(1).is_ascii_hexdigit() && self.at(2).is_ascii_hexdigit()) {
-                return self.error("did not find URI escaped octet", start);
+            if self.byte() == b'%' {
+                self.scan_uri_escape(start)?;
+            } else {
+                self.skip();
             }
-            self.skip();
+        }
+        Ok(())
+    }
+
+    /// Moves over the `%xx` of one character.
+    fn scan_uri_escape(&mut self, start: Mark) -> Scan<()> {
+        let mut octets = [0; 4];
+        let mut length = 1;
+        let mut at = 0;
+        while at < length {
+            let Some(octet) = escaped_octet(&self.text[self.mark.offset..]) else {
+                return self.error("did not find URI escaped octet", start);
+            };
+            octets[at] = octet;
+            if at == 0 {
+                length = utf8_len(octet);
+            }
+            at += 1;
+            for _ in 0..3 {
+                self.skip();
+            }
+        }
+        if std::str::from_utf8(&octets[..length]).is_err() {
+            return self.error("found an incorrect UTF-8 octet", start);
         }
         Ok(())
     }
@@ -771,9 +837,7 @@ impl<'t> Scanner<'t> {
         let mut indent = if increment > 0 { self.indent.max(0) + increment } else { 0 };
         self.scan_block_breaks(&mut indent, start, &mut end)?;
         while self.mark.column == indent && !self.is_end(0) {
-            while !self.is_break_or_end(0) {
-                self.skip();
-            }
+            self.skip_to_break();
             content_end = self.mark.offset;
             self.skip_line();
             self.scan_block_breaks(&mut indent, start, &mut end)?;
@@ -841,6 +905,7 @@ impl<'t> Scanner<'t> {
                 self.skip_escape(start)?;
             } else {
                 self.skip();
+                self.skip_run(|byte| matches!(byte, b' '..=b'~') && byte != quote && byte != b'\\');
             }
         }
         self.skip();
@@ -898,6 +963,10 @@ impl<'t> Scanner<'t> {
                 }
                 leading_blanks = false;
                 self.skip();
+                self.skip_run(|byte| {
+                    matches!(byte, b'!'..=b'~')
+                        && !matches!(byte, b':' | b',' | b'?' | b'[' | b']' | b'{' | b'}')
+                });
                 end = self.mark;
             }
             if !(self.is_blank(0) || self.is_break(0)) {
@@ -930,9 +999,6 @@ impl<'t> Scanner<'t> {
     fn scan_to_next_token(&mut self) -> Scan<()> {
         let scan_mark = self.mark;
         loop {
-            if self.mark.column == 0 && self.text[self.mark.offset..].starts_with(BOM) {
-                self.skip();
-            }
             let tabs_count_as_blank = self.flow_level > 0 || !self.simple_key_allowed;
             while self.byte() == b' ' || (tabs_count_as_blank && self.byte() == b'\t') {
                 self.skip();
@@ -972,9 +1038,7 @@ impl<'t> Scanner<'t> {
     /// Reads from `#` to the end of the line and remembers the place.
     fn record_comment_line(&mut self) -> usize {
         let start = self.mark.offset;
-        while !self.is_break_or_end(0) {
-            self.skip();
-        }
+        self.skip_to_break();
         self.comment_lines.push(Span::new(start, self.mark.offset));
         self.comment_lines.len() - 1
     }
@@ -1144,8 +1208,15 @@ fn utf8_len(first: u8) -> usize {
     }
 }
 
-fn is_word(byte: u8) -> bool {
+pub(super) fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')
+}
+
+/// The octet that `text` starts with when it starts with `%xx`.
+pub(super) fn escaped_octet(text: &[u8]) -> Option<u8> {
+    let [b'%', digits @ ..] = text.get(..3)? else { return None };
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    Some((digit(digits[0])? * 16 + digit(digits[1])?) as u8)
 }
 
 fn is_uri(byte: u8) -> bool {
@@ -1179,8 +1250,16 @@ fn check_characters(text: &[u8]) -> Scan<()> {
     if let Err(error) = std::str::from_utf8(text) {
         return Err(ScanError { problem: "the text is not valid UTF-8", offset: error.valid_up_to() });
     }
+    let is_plain = |byte: &u8| (0x20..0x7F).contains(byte);
     let mut offset = 0;
     while offset < text.len() {
+        // Whole blocks at once: most of a text is printable ASCII.
+        if let Some(block) = text.get(offset..offset + 16)
+            && block.iter().fold(true, |all, byte| all & is_plain(byte))
+        {
+            offset += 16;
+            continue;
+        }
         let allowed = match text[offset] {
             b'\t' | b'\n' | b'\r' | 0x20..=0x7E => true,
             0..0x80 => false,

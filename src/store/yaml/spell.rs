@@ -7,7 +7,7 @@
 //! | the sealed text stands | outside braces the value comes back | inside braces |
 //! |---|---|---|
 //! | plain | as sops prints it | (not possible) |
-//! | in single quotes | text: single-quoted, but plain for a word such as `no`; others: second spelling | text: plain; others: second spelling |
+//! | in single quotes | text: single-quoted, but plain for what sops would quote without need, such as `no` or an emoji; others: second spelling | text: plain; others: second spelling |
 //! | in double quotes | text: double-quoted; others: third spelling | text: double-quoted; others: as sops prints it |
 //! | in a block | in that block | (not possible) |
 //!
@@ -15,7 +15,8 @@
 
 use super::scalar::{self, Resolved, Style};
 use super::scan::break_len;
-use super::{end_of_line, line_break};
+use super::{end_of_line, ends_line, line_break, without_line_break};
+use crate::cipher;
 use crate::document::{BlockShape, Branch, Chomp, Document, Layout, Leaf, LeafStyle, Node, Patch};
 use crate::secret::{SecretBytes, SecretText};
 use crate::span::Span;
@@ -30,6 +31,9 @@ pub(super) const DEFAULT_INDENT: usize = 4;
 /// The bytes that a scalar stands for, before they are given a type.
 pub(super) fn decode(text: &[u8], leaf: &Leaf) -> Result<SecretBytes, ParseError> {
     let raw = leaf.span.of(text);
+    if let Some(content) = written_as_it_is(raw, leaf.style) {
+        return Ok(SecretBytes::copy_of(content));
+    }
     let decoded = match leaf.style {
         LeafStyle::Plain => scalar::decode_plain(raw),
         LeafStyle::Single => scalar::decode_single(&raw[1..raw.len() - 1]),
@@ -43,9 +47,25 @@ pub(super) fn decode(text: &[u8], leaf: &Leaf) -> Result<SecretBytes, ParseError
     Ok(decoded)
 }
 
+/// The content of a scalar on one line that has nothing to decode, as most have.
+fn written_as_it_is(raw: &[u8], style: LeafStyle) -> Option<&[u8]> {
+    let (content, special) = match style {
+        LeafStyle::Plain => (raw, None),
+        LeafStyle::Single => (&raw[1..raw.len() - 1], Some(b'\'')),
+        LeafStyle::Double => (&raw[1..raw.len() - 1], Some(b'\\')),
+        LeafStyle::Block(_) => return None,
+    };
+    // Line breaks above ASCII start with these bytes.
+    let is_special = |byte: u8| matches!(byte, b'\n' | b'\r' | 0xC2 | 0xE2) || Some(byte) == special;
+    (!content.iter().any(|&byte| is_special(byte))).then_some(content)
+}
+
 /// The value of a scalar; `None` is null.
 pub(super) fn read(text: &[u8], leaf: &Leaf) -> Result<Option<Plaintext>, ParseError> {
     let decoded = decode(text, leaf)?;
+    if leaf.tag.is_none() && cipher::looks_sealed(decoded.expose()) {
+        return Ok(Some(Plaintext::new(Kind::Str, decoded)));
+    }
     let resolved = resolve(text, leaf, &decoded)?;
     match resolved {
         Resolved::Str | Resolved::Merge if leaf.tag.as_deref() == Some("!!binary") => {
@@ -117,17 +137,20 @@ fn is_text(value: &Plaintext) -> bool {
 }
 
 fn text_spelling(text: &str, slot: Slot, in_flow: bool) -> Option<SecretText> {
+    let normal = scalar::normal_style(text, in_flow);
     match slot {
-        Slot::Double => Some(scalar::double_quoted(text)),
-        Slot::Single if scalar::is_legacy_word(text) => Some(SecretText::from(text)),
+        Slot::Double => Some(scalar::double_quoted(text, scalar::Escape::Unreadable)),
+        Slot::Single if normal != Style::Plain && scalar::can_hold(Style::Plain, text, in_flow) => {
+            Some(SecretText::from(text))
+        }
         Slot::Single if !in_flow && scalar::can_hold(Style::Single, text, false) => {
             Some(scalar::single_quoted(text))
         }
-        _ => match scalar::normal_style(text, in_flow) {
+        _ => match normal {
             Style::Plain => Some(SecretText::from(text)),
             Style::Single => Some(scalar::single_quoted(text)),
-            Style::Double => Some(scalar::double_quoted(text)),
-            Style::Literal | Style::Folded => None,
+            Style::Double => Some(scalar::double_quoted(text, scalar::Escape::LikeSops)),
+            Style::Literal => None,
         },
     }
 }
@@ -146,6 +169,9 @@ fn binary(bytes: &[u8]) -> SecretText {
 pub(super) fn seal(patch: &mut Patch, document: &Document, leaf: &Leaf, value: &Plaintext, sealed: &str) {
     let text = document.bytes();
     if let LeafStyle::Block(shape) = leaf.style {
+        if tag_goes(leaf) {
+            patch.replace(Span::new(leaf.tag_span.start, leaf.span.start), "");
+        }
         let mut line = SecretText::from(" ".repeat(shape.indent));
         line.push_str(sealed);
         patch.replace(block_content(text, leaf, shape), line);
@@ -161,12 +187,8 @@ pub(super) fn seal(patch: &mut Patch, document: &Document, leaf: &Leaf, value: &
 
 /// Puts `replacement` in the place of a scalar that is not a block. A tag that would not fit a sealed text goes.
 pub(super) fn replace_scalar(patch: &mut Patch, text: &[u8], leaf: &Leaf, replacement: SecretText) {
-    let tag_goes = matches!(
-        leaf.tag.as_deref(),
-        Some("!!int" | "!!float" | "!!bool" | "!!null" | "!!timestamp" | "!!binary")
-    );
     let mut span = leaf.span;
-    if tag_goes {
+    if tag_goes(leaf) {
         span.start = leaf.tag_span.start;
     }
     // A value that was left out needs a blank before it.
@@ -178,6 +200,14 @@ pub(super) fn replace_scalar(patch: &mut Patch, text: &[u8], leaf: &Leaf, replac
     } else {
         patch.replace(span, replacement);
     }
+}
+
+/// Whether a tag would not fit a sealed text: sops checks these against the text.
+fn tag_goes(leaf: &Leaf) -> bool {
+    matches!(
+        leaf.tag.as_deref(),
+        Some("!!int" | "!!float" | "!!bool" | "!!null" | "!!timestamp" | "!!binary")
+    )
 }
 
 /// The slot whose spelling is what stands in the text now; else the one nearest to it.
@@ -196,17 +226,24 @@ fn slot_for(text: &[u8], leaf: &Leaf, value: &Plaintext) -> Slot {
         return slot;
     }
     match leaf.style {
-        LeafStyle::Double => Slot::Double,
-        LeafStyle::Single if leaf.in_flow || is_legacy_word(value) => Slot::Double,
-        LeafStyle::Single => Slot::Single,
+        LeafStyle::Double if is_text(value) => Slot::Double,
+        LeafStyle::Single if is_text(value) && (leaf.in_flow || plain_is_remembered(value)) => Slot::Double,
+        LeafStyle::Single if is_text(value) => Slot::Single,
         _ if plain_is_possible => Slot::Plain,
         _ if is_text(value) && leaf.in_flow => Slot::Single,
         _ => Slot::Double,
     }
 }
 
+/// Whether single quotes around the sealed text would say that this text stood without quotes.
+fn plain_is_remembered(value: &Plaintext) -> bool {
+    std::str::from_utf8(value.expose()).is_ok_and(|text| {
+        scalar::normal_style(text, false) != Style::Plain && scalar::can_hold(Style::Plain, text, false)
+    })
+}
+
 fn ends_word(text: &[u8], at: usize) -> bool {
-    text.get(at).is_none_or(|byte| byte.is_ascii_whitespace())
+    text.get(at).is_none_or(|byte| byte.is_ascii_whitespace()) || break_len(&text[at..]) > 0
 }
 
 // ---------------------------------------------------------------- blocks
@@ -238,11 +275,7 @@ fn ends_open_text(document: &Document, leaf: &Leaf) -> bool {
     let text = document.bytes();
     let metadata = document.branches.last().and_then(Branch::metadata);
     let end = metadata.map_or(text.len(), |pair| pair.span.start);
-    !text.ends_with(b"\n") && leaf.span.end <= end && text[leaf.span.end..end].trim_ascii().is_empty()
-}
-
-fn is_legacy_word(value: &Plaintext) -> bool {
-    std::str::from_utf8(value.expose()).is_ok_and(scalar::is_legacy_word)
+    !ends_line(text) && leaf.span.end <= end && text[leaf.span.end..end].trim_ascii().is_empty()
 }
 
 /// A block for a text: its header, and its lines without the last line break.
@@ -286,7 +319,8 @@ impl NewBlock {
             Chomp::Clip => self.chomp == Chomp::Clip,
             Chomp::Keep => self.chomp != Chomp::Strip && !at_open_end,
         };
-        breaks_fit && (shape.explicit_indent || !matches!(value.first(), Some(b' ' | b'\n')))
+        let first_line_is_indented = matches!(value.iter().find(|&&byte| byte != b'\n'), Some(b' ' | b'\t'));
+        breaks_fit && (shape.explicit_indent || !first_line_is_indented)
     }
 }
 
@@ -316,6 +350,11 @@ fn open_list_comment(patch: &mut Patch, text: &[u8], leaf: &Leaf, value: &Plaint
     let start = if before.ends_with(b"-") { before.len() - 1 } else { leaf.span.start };
     let mut comment = SecretText::from("#");
     comment.push(value.expose());
+    if leaf.ends_empty_list {
+        comment.push_str(line_break(text));
+        comment.push_str(&" ".repeat(super::tree::column_of(text, start)));
+        comment.push_str("[]");
+    }
     patch.replace(Span::new(start, leaf.span.end), comment);
 }
 
@@ -353,13 +392,11 @@ fn open_as_new_block(patch: &mut Patch, document: &Document, leaf: &Leaf, value:
     let parent = leaf.parent_indent.max(0).unsigned_abs();
     let column = if leaf.in_list { parent + 2 } else { next_level(parent, indent_of(document)) };
     let block = NewBlock::of(value.expose(), leaf.parent_indent, column, newline, false);
-    let Some(block) = block.filter(|_| text.ends_with(b"\n")) else {
+    let Some(block) = block.filter(|_| ends_line(text)) else {
         return replace_scalar(patch, text, leaf, quoted(value.expose()));
     };
     let line_end = end_of_line(text, leaf.span.end);
-    let line = &text[..line_end];
-    let line = line.strip_suffix(b"\n").unwrap_or(line);
-    let break_at = line.strip_suffix(b"\r").unwrap_or(line).len();
+    let break_at = without_line_break(&text[..line_end]).len();
     let mut content = SecretText::from(newline);
     content.push(block.lines.expose());
     if text[leaf.span.end..break_at].trim_ascii().is_empty() {
@@ -374,7 +411,8 @@ fn open_as_new_block(patch: &mut Patch, document: &Document, leaf: &Leaf, value:
 }
 
 pub(super) fn quoted(bytes: &[u8]) -> SecretText {
-    std::str::from_utf8(bytes).map_or_else(|_| binary(bytes), scalar::double_quoted)
+    let double = |text| scalar::double_quoted(text, scalar::Escape::LikeSops);
+    std::str::from_utf8(bytes).map_or_else(|_| binary(bytes), double)
 }
 
 /// The next column of a level of `indent` columns behind `column`: go-yaml rounds up to whole levels.

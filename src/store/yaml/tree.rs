@@ -1,5 +1,6 @@
 //! Nodes → the tree, with comments where sops files them.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::alias;
@@ -43,9 +44,6 @@ fn parse(text: &[u8]) -> Result<(Vec<ParsedDocument>, Vec<Span>), ParseError> {
     if text.is_empty() {
         return Ok((Vec::new(), Vec::new()));
     }
-    if text.starts_with(b"\xFF\xFE") || text.starts_with(b"\xFE\xFF") {
-        return Err(ParseError::at(text, 0, "the text is UTF-16; save it as UTF-8"));
-    }
     let scan_error = |error: ScanError| ParseError::at(text, error.offset, error.problem);
     let (documents, comments) = Parser::new(text).map_err(scan_error)?.parse().map_err(scan_error)?;
     if documents.is_empty() {
@@ -58,9 +56,10 @@ fn parse(text: &[u8]) -> Result<(Vec<ParsedDocument>, Vec<Span>), ParseError> {
 
 /// Column of byte `offset`, in characters from 0.
 pub(super) fn column_of(text: &[u8], offset: usize) -> usize {
-    let column = Position::of(text, offset).column - 1;
     let line_start = text[..offset].iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
-    if line_start == 0 && text.starts_with(super::scan::BOM) { column - 1 } else { column }
+    let line = &text[line_start..offset];
+    let line = if line_start == 0 { line.strip_prefix(super::scan::BOM).unwrap_or(line) } else { line };
+    line.iter().filter(|byte| **byte & 0xC0 != 0x80).count()
 }
 
 // ---------------------------------------------------------------- rules on nodes
@@ -96,6 +95,9 @@ fn check(text: &[u8], documents: &[ParsedDocument]) -> Result<(), ParseError> {
 fn check_node(text: &[u8], node: &Parsed) -> Result<(), ParseError> {
     match &node.content {
         Content::Scalar { style, in_flow, parent_indent } => {
+            if node.tag.is_none() {
+                return Ok(());
+            }
             spell::check_tag(text, &leaf_of(node, *style, *in_flow, *parent_indent, false))
         }
         Content::Alias => Ok(()),
@@ -117,13 +119,14 @@ fn check_duplicates(text: &[u8], pairs: &[ParsedPair]) -> Result<(), ParseError>
     if pairs.len() < 2 {
         return Ok(());
     }
-    let mut seen: HashMap<String, usize> = HashMap::with_capacity(pairs.len());
+    let mut seen: HashMap<Cow<'_, str>, usize> = HashMap::with_capacity(pairs.len());
     for pair in pairs {
-        let name = key_text(text, &pair.key)?;
-        if let Some(first) = seen.insert(name.clone(), pair.key.span.start) {
+        let start = pair.key.span.start;
+        if let Some(first) = seen.insert(key_text(text, &pair.key)?, start) {
+            let name = key_text(text, &pair.key)?;
             let line = Position::of(text, first).line;
             let problem = format!("mapping key {name:?} already defined at line {line}");
-            return Err(ParseError::at(text, pair.key.span.start, problem));
+            return Err(ParseError::at(text, start, problem));
         }
     }
     Ok(())
@@ -147,15 +150,22 @@ fn check_merge(text: &[u8], pair: &ParsedPair) -> Result<(), ParseError> {
 }
 
 /// The text of a key; a collection has none of its own.
-fn key_text(text: &[u8], key: &Parsed) -> Result<String, ParseError> {
-    match key.content {
-        Content::Scalar { style, .. } => {
-            let leaf = leaf_of(key, style, false, -1, false);
-            let decoded = spell::decode(text, &leaf)?;
-            Ok(String::from_utf8_lossy(decoded.expose()).into_owned())
-        }
-        _ => Ok(String::from_utf8_lossy(key.span.of(text)).into_owned()),
+fn key_text<'t>(text: &'t [u8], key: &Parsed) -> Result<Cow<'t, str>, ParseError> {
+    let Content::Scalar { style, .. } = key.content else {
+        return Ok(String::from_utf8_lossy(key.span.of(text)));
+    };
+    let written = key.span.of(text);
+    let inner = match style {
+        LeafStyle::Plain => written,
+        LeafStyle::Single | LeafStyle::Double => &written[1..written.len() - 1],
+        LeafStyle::Block(_) => b"\\",
+    };
+    // Nothing folded, nothing escaped: the text is what is written.
+    if inner.iter().all(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'\'' | b'\\')) {
+        return Ok(String::from_utf8_lossy(inner));
     }
+    let decoded = spell::decode(text, &leaf_of(key, style, false, -1, false))?;
+    Ok(Cow::Owned(String::from_utf8_lossy(decoded.expose()).into_owned()))
 }
 
 fn leaf_of(node: &Parsed, style: LeafStyle, in_flow: bool, parent_indent: isize, in_list: bool) -> Leaf {
@@ -167,6 +177,8 @@ fn leaf_of(node: &Parsed, style: LeafStyle, in_flow: bool, parent_indent: isize,
         tag_span: node.tag_span,
         parent_indent,
         in_list,
+        sealed_comment: false,
+        ends_empty_list: false,
     }
 }
 
@@ -200,7 +212,7 @@ impl Builder<'_> {
 
     /// SOPS 3.13 (stores/yaml): comments of the key, then those of a scalar value, then the pair, then the feet.
     fn pairs(&mut self, entries: &mut Vec<Entry>, pairs: Vec<ParsedPair>) -> Result<(), ParseError> {
-        for ParsedPair { key, mut value, end } in pairs {
+        for ParsedPair { start, key, mut value, end } in pairs {
             self.map_comments(entries, &key.head, false);
             self.map_comments(entries, &key.line, false);
             let scalar = matches!(value.content, Content::Scalar { .. } | Content::Alias);
@@ -212,9 +224,9 @@ impl Builder<'_> {
             if !scalar {
                 value.foot.clone_from(&value_foot);
             }
-            let name = key_text(self.text, &key)?;
+            let name = key_text(self.text, &key)?.into_owned();
             let is_text = self.is_text_key(&key);
-            let span = Span::new(key_start(self.text, &key), end);
+            let span = Span::new(start, end);
             let node = self.node(value, scalar, false)?;
             entries.push(Entry::Pair(Pair { key: Key { name, span: key.span, is_text }, value: node, span }));
             if scalar {
@@ -243,15 +255,21 @@ impl Builder<'_> {
     fn node(&mut self, node: Parsed, handled: bool, in_list: bool) -> Result<Node, ParseError> {
         let span = node.span;
         match node.content {
-            Content::Scalar { style, in_flow, parent_indent } => Ok(Node::Leaf(Leaf {
-                span,
-                style,
-                in_flow,
-                tag: node.tag,
-                tag_span: node.tag_span,
-                parent_indent,
-                in_list,
-            })),
+            Content::Scalar { style, in_flow, parent_indent } => {
+                let tag_span = node.tag_span;
+                let (tag, sealed_comment) = (node.tag, in_list && is_sealed_comment(span.of(self.text)));
+                Ok(Node::Leaf(Leaf {
+                    span,
+                    style,
+                    in_flow,
+                    tag,
+                    tag_span,
+                    parent_indent,
+                    in_list,
+                    sealed_comment,
+                    ends_empty_list: false,
+                }))
+            }
             Content::Alias => unreachable!("aliases were written out before the tree is built"),
             Content::List { items, layout } => {
                 let mut list = Vec::with_capacity(items.len());
@@ -270,6 +288,7 @@ impl Builder<'_> {
                 if !handled {
                     self.list_comments(&mut list, &node.foot, false);
                 }
+                mark_end_of_empty_list(&mut list);
                 Ok(Node::List(List { items: list, span, layout: layout_of(layout) }))
             }
             Content::Map { pairs, layout } => {
@@ -308,55 +327,62 @@ impl Builder<'_> {
     /// Files the comments that go-yaml drops under the innermost collection around them: sops never sees them,
     /// but they may not stay in clear.
     fn file_unseen_comments(&self, branches: &mut [Branch]) {
-        for (line, span) in self.comment_lines.iter().enumerate() {
-            if self.seen[line] {
-                continue;
-            }
-            let comment = Comment {
-                span: Span::new(span.start + 1, span.end),
-                inline: false,
-                in_list: false,
-                unseen: true,
-            };
-            let branch = branches.iter().position(|branch| span.start < branch.end);
-            let Some(branch) = branches.get_mut(branch.unwrap_or(0)) else { continue };
-            file_into_map(&mut branch.root, comment);
+        let lines = self.comment_lines.iter().zip(&self.seen).filter(|(_, seen)| !**seen);
+        let unseen: Vec<Span> = lines.map(|(line, _)| Span::new(line.start + 1, line.end)).collect();
+        let mut rest = &unseen[..];
+        let last = branches.len().saturating_sub(1);
+        for (at, branch) in branches.iter_mut().enumerate() {
+            let inside =
+                if at == last { rest.len() } else { rest.partition_point(|span| span.start <= branch.end) };
+            let (own, others) = rest.split_at(inside);
+            rest = others;
+            file_into_map(&mut branch.root, own);
         }
     }
 }
 
-fn file_into_map(map: &mut Map, comment: Comment) {
-    let at = comment.span.start;
+/// Files comments, which are in order, in a map or in the collections in it.
+fn file_into_map(map: &mut Map, mut unseen: &[Span]) {
+    let mut own = Vec::new();
     for entry in &mut map.entries {
-        if let Entry::Pair(pair) = entry
-            && pair.value.span().start < at
-            && at < pair.value.span().end
-        {
-            match &mut pair.value {
-                Node::Map(inner) => return file_into_map(inner, comment),
-                Node::List(inner) => return file_into_list(inner, comment),
-                Node::Leaf(_) => {}
-            }
+        if let Entry::Pair(pair) = entry {
+            unseen = file_into_node(&mut pair.value, unseen, &mut own);
         }
     }
-    map.entries.push(Entry::Comment(comment));
+    own.extend_from_slice(unseen);
+    map.entries.extend(own.into_iter().map(|span| Entry::Comment(unseen_comment(span))));
 }
 
-fn file_into_list(list: &mut List, comment: Comment) {
-    let at = comment.span.start;
+fn file_into_list(list: &mut List, mut unseen: &[Span]) {
+    let mut own = Vec::new();
     for item in &mut list.items {
-        if let Item::Value { node, .. } = item
-            && node.span().start < at
-            && at < node.span().end
-        {
-            match node {
-                Node::Map(inner) => return file_into_map(inner, comment),
-                Node::List(inner) => return file_into_list(inner, comment),
-                Node::Leaf(_) => {}
-            }
+        if let Item::Value { node, .. } = item {
+            unseen = file_into_node(node, unseen, &mut own);
         }
     }
-    list.items.push(Item::Comment(comment));
+    own.extend_from_slice(unseen);
+    list.items.extend(own.into_iter().map(|span| Item::Comment(unseen_comment(span))));
+}
+
+/// Files the comments inside `node` there, those before it in `before`, and gives back those behind it.
+fn file_into_node<'u>(node: &mut Node, unseen: &'u [Span], before: &mut Vec<Span>) -> &'u [Span] {
+    if unseen.is_empty() || matches!(node, Node::Leaf(_)) {
+        return unseen;
+    }
+    let span = node.span();
+    let (outside, rest) = unseen.split_at(unseen.partition_point(|comment| comment.start <= span.start));
+    let (inside, behind) = rest.split_at(rest.partition_point(|comment| comment.start < span.end));
+    before.extend_from_slice(outside);
+    match node {
+        Node::Map(map) if !inside.is_empty() => file_into_map(map, inside),
+        Node::List(list) if !inside.is_empty() => file_into_list(list, inside),
+        _ => {}
+    }
+    behind
+}
+
+fn unseen_comment(span: Span) -> Comment {
+    Comment { span, inline: false, in_list: false, unseen: true }
 }
 
 fn layout_of(layout: ParsedLayout) -> Layout {
@@ -366,17 +392,18 @@ fn layout_of(layout: ParsedLayout) -> Layout {
     }
 }
 
-/// Where a pair starts: at its key, or at the key's anchor, tag or `?`.
-fn key_start(text: &[u8], key: &Parsed) -> usize {
-    let mut start = key.span.start;
-    loop {
-        let before = text[..start].trim_ascii_end();
-        let word = before.iter().rposition(|b| b.is_ascii_whitespace()).map_or(0, |at| at + 1);
-        let gap_is_one_line = !text[before.len()..start].contains(&b'\n');
-        let is_property = matches!(before.get(word), Some(b'&' | b'!')) || &before[word..] == b"?";
-        if before.is_empty() || !is_property || !gap_is_one_line {
-            return start;
-        }
-        start = word;
+/// Whether the text is a comment as sops seals it in a list.
+fn is_sealed_comment(text: &[u8]) -> bool {
+    text.starts_with(b"ENC[AES256_GCM,") && text.ends_with(b",type:comment]")
+}
+
+fn mark_end_of_empty_list(items: &mut [Item]) {
+    let only_comments = items.iter().all(|item| match item {
+        Item::Value { node: Node::Leaf(leaf), .. } => leaf.sealed_comment,
+        Item::Value { .. } => false,
+        Item::Comment(_) => true,
+    });
+    if let (true, Some(Item::Value { node: Node::Leaf(leaf), .. })) = (only_comments, items.last_mut()) {
+        leaf.ends_empty_list = true;
     }
 }
