@@ -1,5 +1,12 @@
 //! The suite that needs the built binary, one module a subject.
 
+mod cli;
+mod cli_bad_input;
+mod cli_crypt;
+mod cli_edit;
+mod cli_keys;
+mod cli_legacy;
+mod cli_set;
 #[cfg(feature = "peers")]
 mod edits;
 #[cfg(feature = "peers")]

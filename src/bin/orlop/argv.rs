@@ -185,6 +185,10 @@ pub(crate) fn read_anywhere(
             others.push(word);
         }
     }
+    if let Some(flag) = flags.last().filter(|_| expects_value && !takes_any_value) {
+        // sops takes the first word of all as the value then: the input becomes the output.
+        return Err(UsageError::NoValue(flag.to_string_lossy().trim_start_matches('-').to_owned()));
+    }
     flags.extend(others);
     read_strictly(grammar, flags, env)
 }
@@ -304,4 +308,173 @@ fn whole_number(text: &str) -> Option<i64> {
         return None;
     }
     i64::from_str_radix(digits, radix).ok().map(|number| sign * number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn flag(
+        long: &'static str,
+        short: Option<char>,
+        takes: Takes,
+        variable: Option<&'static str>,
+    ) -> Flag<'static> {
+        Flag { long, short, takes, variable }
+    }
+
+    fn grammar() -> Grammar<'static> {
+        Grammar {
+            flags: vec![
+                flag("in-place", Some('i'), Takes::Bool, Some("IN_PLACE")),
+                flag("output", None, Takes::Text, Some("OUTPUT")),
+                flag("indent", None, Takes::Number, Some("INDENT")),
+                flag("keyservice", None, Takes::List, Some("KEYSERVICE")),
+                flag(TRUE_BY_DEFAULT, None, Takes::Bool, Some("LOCAL")),
+                flag("age", Some('a'), Takes::Text, None),
+            ],
+        }
+    }
+
+    fn env(variables: &[(&str, &str)]) -> Env {
+        Env::from_iter(variables.iter().copied())
+    }
+
+    fn shown(read: Result<Read, UsageError>) -> String {
+        match read {
+            Ok(read) => {
+                let join = |words: Vec<OsString>| words.join(OsStr::new(" ")).into_string().unwrap();
+                let help = if read.wants_help { "help " } else { "" };
+                format!("{help}{} | {}", join(read.flags), join(read.words))
+            }
+            Err(error) => format!("error: {error}"),
+        }
+    }
+
+    fn words(line: &str) -> Vec<OsString> {
+        line.split_whitespace().map(OsString::from).collect()
+    }
+
+    fn strictly(line: &str, variables: &[(&str, &str)]) -> String {
+        shown(read_strictly(&grammar(), words(line), &env(variables)))
+    }
+
+    fn anywhere(line: &str) -> String {
+        shown(read_anywhere(&grammar(), words(line), &env(&[]), false))
+    }
+
+    fn as_sops(line: &str) -> String {
+        shown(read_anywhere(&grammar(), words(line), &env(&[]), true))
+    }
+
+    #[test]
+    fn flags_are_read_as_go_reads_them_up_to_the_first_word() {
+        for (line, expected) in [
+            ("", " | "),
+            ("-i f", "--in-place | f"),
+            ("--i f", "--in-place | f"),
+            ("-in-place f", "--in-place | f"),
+            ("--in-place=true f", "--in-place | f"),
+            ("--in-place=T f", "--in-place | f"),
+            ("--in-place=0 f", " | f"),
+            ("--in-place false f", "--in-place | false f"),
+            ("-i -i=false f", " | f"),
+            ("--output a f", "--output=a | f"),
+            ("-output=a=b f", "--output=a=b | f"),
+            ("--output --in-place f", "--output=--in-place | f"),
+            ("--output -- f", "--output=-- | f"),
+            ("--output a --output b", "--output=b | "),
+            ("--output= f", " | f"),
+            ("-a k f", "--age=k | f"),
+            ("--indent 0x10 f", "--indent=16 | f"),
+            ("--indent -2 f", "--indent=-2 | f"),
+            ("--indent 010 f", "--indent=8 | f"),
+            ("--keyservice a,b --keyservice c", "--keyservice=a,b --keyservice=c | "),
+            ("--enable-local-keyservice=false", "--enable-local-keyservice=false | "),
+            ("--enable-local-keyservice f", "--enable-local-keyservice=true | f"),
+            ("f -i", " | f -i"),
+            ("- -i", " | - -i"),
+            ("-i -- -i f", "--in-place | -i f"),
+            ("-h", "help  | "),
+            ("--help f", "help  | f"),
+        ] {
+            assert_eq!(strictly(line, &[]), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_go_refuses_is_refused() {
+        for (line, expected) in [
+            ("-x f", "error: flag provided but not defined: -x"),
+            ("-di f", "error: flag provided but not defined: -di"),
+            ("-aKEY f", "error: flag provided but not defined: -aKEY"),
+            ("--output", "error: flag needs an argument: -output"),
+            ("---x", "error: bad flag syntax: ---x"),
+            ("-=x", "error: bad flag syntax: -=x"),
+            ("--in-place=yes", "error: invalid boolean value \"yes\" for -in-place"),
+            ("--in-place=", "error: invalid boolean value \"\" for -in-place"),
+            ("--indent two", "error: invalid value \"two\" for -indent: it is not a whole number"),
+            ("-i --in-place", "error: Cannot use two forms of the same flag: i in-place"),
+        ] {
+            assert_eq!(strictly(line, &[]), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_variable_stands_in_for_a_flag_that_is_not_given() {
+        for (line, variables, expected) in [
+            (
+                "f",
+                &[("OUTPUT", "a"), ("IN_PLACE", "1"), ("INDENT", "2")][..],
+                "--in-place --output=a --indent=2 | f",
+            ),
+            ("f", &[("OUTPUT", ""), ("IN_PLACE", ""), ("INDENT", "")], " | f"),
+            ("--output b f", &[("OUTPUT", "a")], "--output=b | f"),
+            ("--output= f", &[("OUTPUT", "a")], " | f"),
+            ("--in-place=false f", &[("IN_PLACE", "true")], " | f"),
+            ("f", &[("IN_PLACE", "yes")], "error: invalid boolean value \"yes\" for IN_PLACE"),
+            ("f", &[("INDENT", "x")], "error: invalid value \"x\" for INDENT: it is not a whole number"),
+            ("f", &[("KEYSERVICE", "a, b,")], "--keyservice=a --keyservice=b | f"),
+            ("--keyservice c f", &[("KEYSERVICE", "a,b")], "--keyservice=c | f"),
+            ("f", &[("LOCAL", "")], "--enable-local-keyservice=false | f"),
+        ] {
+            assert_eq!(strictly(line, variables), expected, "{line} {variables:?}");
+        }
+    }
+
+    #[test]
+    fn flags_of_a_command_may_stand_behind_its_words() {
+        for (line, expected) in [
+            ("f -i", "--in-place | f"),
+            ("f --output o", "--output=o | f"),
+            ("f --output=o g", "--output=o | f g"),
+            ("f -5", " | f -5"),
+            ("f --unknown", " | f --unknown"),
+            ("--unknown f", "error: flag provided but not defined: -unknown"),
+            ("f -- -i", " | f -i"),
+            ("f -i g", "--in-place | f g"),
+            ("f a --output", "error: flag needs an argument: -output"),
+            ("f -h", "help  | f"),
+        ] {
+            assert_eq!(anywhere(line), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn behind_the_name_of_sops_a_boolean_takes_the_next_word_along() {
+        assert_eq!(as_sops("f --in-place a b"), "--in-place | a f b");
+        assert_eq!(as_sops("--in-place f a b"), "--in-place | f a b");
+        assert_eq!(as_sops("f a --output"), "--output=f | a");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn words_of_any_bytes_pass() {
+        use std::os::unix::ffi::OsStringExt as _;
+        let odd = OsString::from_vec(b"\xff.yaml".to_vec());
+        let mut flag = OsString::from("--output=");
+        flag.push(&odd);
+        let read = read_anywhere(&grammar(), vec![odd.clone(), flag.clone()], &env(&[]), false).unwrap();
+        assert_eq!((read.flags, read.words), (vec![flag], vec![odd]));
+    }
 }

@@ -100,29 +100,34 @@ impl Context {
 
     /// The means to get at data keys, in the order that was asked for.
     pub(crate) fn keyring(&self, services: &Services, order: Option<&str>) -> Result<Keyring, CommandError> {
-        let order = DecryptionOrder::parse(order.unwrap_or_default())
-            .map_err(|error| CommandError::new(Kind::DuplicateDecryptionKeyType, error.to_string()))?;
-        for name in order.unknown_names() {
-            ui::warn(format_args!("--decryption-order names {name:?}, which is no key type"));
-        }
-        self.keyring_in(services, order)
+        keyring(&self.env, services, order)
     }
 
     /// As [`Context::keyring`], with the keys tried as they stand in the file.
     pub(crate) fn keyring_in_file_order(&self, services: &Services) -> Result<Keyring, CommandError> {
-        self.keyring_in(services, DecryptionOrder::of_file())
+        keyring_in(&self.env, services, DecryptionOrder::of_file())
     }
+}
 
-    fn keyring_in(&self, services: &Services, order: DecryptionOrder) -> Result<Keyring, CommandError> {
-        if !services.keyservice.is_empty() {
-            return Err(CommandError::not_yet("key services (--keyservice, SOPS_KEYSERVICE)"));
-        }
-        let keyring = match services.enable_local_keyservice {
-            true => Keyring::new(Session::new(self.env.clone())),
-            false => Keyring::with_services(Vec::new()),
-        };
-        Ok(keyring.with_order(order))
+/// The means to get at data keys in an environment.
+pub(crate) fn keyring(env: &Env, services: &Services, order: Option<&str>) -> Result<Keyring, CommandError> {
+    let order = DecryptionOrder::parse(order.unwrap_or_default())
+        .map_err(|error| CommandError::new(Kind::DuplicateDecryptionKeyType, error.to_string()))?;
+    for name in order.unknown_names() {
+        ui::warn(format_args!("--decryption-order names {name:?}, which is no key type"));
     }
+    keyring_in(env, services, order)
+}
+
+fn keyring_in(env: &Env, services: &Services, order: DecryptionOrder) -> Result<Keyring, CommandError> {
+    if !services.keyservice.is_empty() {
+        return Err(CommandError::not_yet("key services (--keyservice, SOPS_KEYSERVICE)"));
+    }
+    let keyring = match services.enable_local_keyservice {
+        true => Keyring::new(Session::new(env.clone())),
+        false => Keyring::with_services(Vec::new()),
+    };
+    Ok(keyring.with_order(order))
 }
 
 /// The store for a file: that of the type that was named, else that of its path.

@@ -292,22 +292,28 @@ fn keep_owner_and_mode(_: &File, _: &Metadata) -> io::Result<()> {
 /// A file that has no place yet, and vanishes unless it is given one.
 struct NewFile {
     file: File,
-    /// Its name for the time being.
-    path: Option<PathBuf>,
+    /// A name that nobody uses, in the folder of the target.
+    path: PathBuf,
+    /// Whether the file has that name. Without one it vanishes even when this process is killed.
+    is_named: bool,
 }
 
 impl NewFile {
     /// A file in `folder` that is going to be `target`; nobody else reads it when it `is_private`.
     fn in_folder(folder: &Path, target: &Path, is_private: bool) -> io::Result<Self> {
+        let mode = if is_private { 0o600 } else { 0o666 };
         let name = target.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let path = |attempt: u32| folder.join(format!(".{name}.orlop-{}-{attempt}", std::process::id()));
+        if let Some(file) = nameless_file(folder, mode) {
+            return Ok(Self { file, path: path(0), is_named: false });
+        }
         let mut options = OpenOptions::new();
         options.write(true).create_new(true);
         #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, if is_private { 0o600 } else { 0o666 });
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, mode);
         for attempt in 0..100 {
-            let path = folder.join(format!(".{name}.orlop-{}-{attempt}", std::process::id()));
-            match options.open(&path) {
-                Ok(file) => return Ok(Self { file, path: Some(path) }),
+            match options.open(path(attempt)) {
+                Ok(file) => return Ok(Self { file, path: path(attempt), is_named: true }),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
             }
@@ -316,18 +322,159 @@ impl NewFile {
     }
 
     fn take_the_place_of(mut self, target: &Path) -> io::Result<()> {
-        if let Some(path) = &self.path {
-            fs::rename(path, target)?;
-            self.path = None;
+        if !self.is_named {
+            // Only a name can replace another one.
+            name_file(&self.file, &self.path)?;
+            self.is_named = true;
         }
+        fs::rename(&self.path, target)?;
+        self.is_named = false;
         Ok(())
     }
 }
 
+/// A file in `folder` without a name, where there is such a thing.
+#[cfg(target_os = "linux")]
+fn nameless_file(folder: &Path, mode: u32) -> Option<File> {
+    use rustix::fs::{Mode, OFlags};
+    if !Path::new("/proc/self/fd").exists() {
+        return None;
+    }
+    let flags = OFlags::WRONLY | OFlags::TMPFILE | OFlags::CLOEXEC;
+    rustix::fs::open(folder, flags, Mode::from_raw_mode(mode)).ok().map(File::from)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn nameless_file(_: &Path, _: u32) -> Option<File> {
+    None
+}
+
+/// Gives a name to a file that has none; a file left over from a process of the same number makes way.
+#[cfg(target_os = "linux")]
+fn name_file(file: &File, path: &Path) -> io::Result<()> {
+    use rustix::fs::{AtFlags, CWD, linkat};
+    use std::os::fd::AsRawFd as _;
+    let from = format!("/proc/self/fd/{}", file.as_raw_fd());
+    let link = || linkat(CWD, from.as_str(), CWD, path, AtFlags::SYMLINK_FOLLOW);
+    match link() {
+        Err(rustix::io::Errno::EXIST) => {
+            fs::remove_file(path)?;
+            Ok(link()?)
+        }
+        result => Ok(result?),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn name_file(_: &File, _: &Path) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 impl Drop for NewFile {
     fn drop(&mut self) {
-        if let Some(path) = &self.path {
-            let _ = fs::remove_file(path);
+        if self.is_named {
+            let _ = fs::remove_file(&self.path);
         }
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+
+    use super::*;
+
+    fn folder_with(name: &str, text: &str) -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        fs::write(&path, text).unwrap();
+        (folder, path)
+    }
+
+    fn text(path: &Path) -> String {
+        fs::read_to_string(path).unwrap()
+    }
+
+    fn new_text() -> SecretText {
+        SecretText::copy_of(b"new")
+    }
+
+    #[test]
+    fn a_replaced_file_is_another_file_with_the_mode_of_the_old_one_and_nothing_beside_it() {
+        let (folder, path) = folder_with("a.yaml", "old");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        let old = fs::metadata(&path).unwrap().ino();
+        let mut reader = File::open(&path).unwrap();
+        let (read, held) = HeldFile::read(&path).unwrap();
+        assert_eq!(read.expose(), b"old");
+        held.replace(&new_text()).unwrap();
+        assert_eq!(text(&path), "new");
+        assert_eq!(io::read_to_string(&mut reader).unwrap(), "old", "who reads it sees it whole");
+        assert_ne!(fs::metadata(&path).unwrap().ino(), old);
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o640);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_named_temporary_file_is_gone_whether_the_replacement_works_or_not() {
+        let (folder, path) = folder_with("a.yaml", "old");
+        for succeeds in [true, false] {
+            let mut new = NewFile {
+                file: File::create(folder.path().join(".x")).unwrap(),
+                path: folder.path().join(".x"),
+                is_named: true,
+            };
+            new.file.write_all(b"new").unwrap();
+            let target = if succeeds { path.clone() } else { folder.path().join("missing/a.yaml") };
+            assert_eq!(new.take_the_place_of(&target).is_ok(), succeeds);
+            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        }
+        assert_eq!(text(&path), "new");
+    }
+
+    #[test]
+    fn a_symbolic_link_stays_and_its_target_is_replaced() {
+        let (folder, path) = folder_with("real.yaml", "old");
+        fs::create_dir(folder.path().join("links")).unwrap();
+        let link = folder.path().join("links/link.yaml");
+        symlink("../real.yaml", &link).unwrap();
+        HeldFile::read(&link).unwrap().1.replace(&new_text()).unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(text(&path), "new");
+        let dangling = folder.path().join("links/dangling.yaml");
+        symlink("../made.yaml", &dangling).unwrap();
+        write_file(&dangling, b"made").unwrap();
+        assert_eq!(text(&folder.path().join("made.yaml")), "made");
+    }
+
+    #[test]
+    fn a_file_that_changed_since_it_was_read_is_not_replaced() {
+        let (_folder, path) = folder_with("a.yaml", "old");
+        let (_, held) = HeldFile::read(&path).unwrap();
+        fs::write(&path, "theirs, longer").unwrap();
+        assert_eq!(held.replace(&new_text()).unwrap_err().kind, Kind::CouldNotWriteOutputFile);
+        assert_eq!(text(&path), "theirs, longer");
+        let (_, held) = HeldFile::read(&path).unwrap();
+        let known = held.let_go();
+        fs::write(&path, "theirs again, and longer").unwrap();
+        assert!(!known.replace(&new_text()).unwrap());
+        assert_eq!(text(&path), "theirs again, and longer");
+    }
+
+    #[test]
+    fn a_device_is_written_to_and_not_replaced() {
+        write_file(Path::new("/dev/null"), b"text").unwrap();
+        assert!(!fs::metadata("/dev/null").unwrap().is_file());
+        assert_eq!(HeldFile::read(Path::new("/dev/null")).err().unwrap().kind, Kind::CouldNotWriteOutputFile);
+    }
+
+    #[test]
+    fn a_private_file_is_new_and_its_owners_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key.txt");
+        create_private(&path, b"key").unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+        assert_eq!(create_private(&path, b"other").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(text(&path), "key");
     }
 }

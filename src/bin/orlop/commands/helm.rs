@@ -3,10 +3,12 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use orlop::simple::{self, MacCheck};
+use orlop::simple::{self, MacCheck, SimpleError};
 use orlop::store::{Format, Store};
-use orlop::{Env, Keyring, SecretText, Session};
+use orlop::{Env, Keyring, SecretText};
 
+use crate::args::Services;
+use crate::context::keyring;
 use crate::error::{CommandError, Kind};
 use crate::helm::{self, Found, HelmError, Surroundings, Use};
 use crate::io;
@@ -16,7 +18,9 @@ use crate::io;
 /// Helm's words are not parsed with the rest of orlop's command line: they are helm's own, in any encoding.
 /// On Linux only an error comes back, elsewhere also helm's exit code.
 pub(crate) fn run(words: Vec<OsString>, env: &Env) -> Result<u8, CommandError> {
-    let keyring = Keyring::new(Session::new(env.clone()));
+    // Helm's words hold no flags of ours; what sops' own variables say counts here as well.
+    let services = Services { enable_local_keyservice: true, keyservice: Vec::new() };
+    let keyring = keyring(env, &services, env.text("SOPS_DECRYPTION_ORDER"))?;
     helm::run(words, &Surroundings::of_this_process(), |file, purpose| open(file, purpose, &keyring))
         .map_err(described)
 }
@@ -29,28 +33,30 @@ fn open(file: &Path, purpose: Use, keyring: &Keyring) -> Result<Found, CommandEr
     };
     let Some(store) = store else { return Ok(Found::Plain) };
     let text = io::read(file)?;
-    if !is_sealed(&text, store) {
+    // Most files are plain, and most of those do not even hold the word.
+    if !contains(text.expose(), b"sops") {
         return Ok(Found::Plain);
     }
+    let copy = SecretText::copy_of(text.expose());
     match simple::decrypt(text, store, keyring, MacCheck::Required) {
         Ok(plain) => Ok(Found::Opened(plain)),
+        Err(SimpleError::Sealed(_)) if !is_sealed(copy, store) => Ok(Found::Plain),
         Err(error) => Err(CommandError::from(error)),
     }
 }
 
-/// Whether a text is meant to be sealed: at its top there is a map `sops` with a `mac`.
+/// Whether a text that cannot be read as a sealed file is meant to be one: at its top there is a map `sops` with a
+/// `mac`, as there is no chart of that shape.
 ///
 /// A text that helm's reader may take but ours does not is left to helm, unless it looks sealed.
-fn is_sealed(text: &SecretText, store: &'static dyn Store) -> bool {
-    if !contains(text.expose(), b"sops") || !contains(text.expose(), b"mac") {
-        return false;
-    }
-    match store.parse(SecretText::copy_of(text.expose())) {
+fn is_sealed(text: SecretText, store: &'static dyn Store) -> bool {
+    let looks_sealed = contains(text.expose(), b"ENC[");
+    match store.parse(text) {
         Ok(document) => match store.metadata(&document) {
             Ok(metadata) => metadata.is_some_and(|block| block.entry("mac").is_some()),
-            Err(_) => document.has_metadata(),
+            Err(_) => looks_sealed,
         },
-        Err(_) => contains(text.expose(), b"ENC["),
+        Err(_) => looks_sealed,
     }
 }
 

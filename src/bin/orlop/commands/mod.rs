@@ -101,7 +101,8 @@ fn read(name: Name, words: Vec<OsString>, env: &orlop::Env) -> Result<Request, C
     let mut clap_words = vec![OsString::from("orlop")];
     match first.filter(|word| is_command(word)) {
         None => {
-            if general.words.is_empty() && general.given.is_empty() {
+            // sops: no word at all is an error.
+            if name != Name::Sops && general.words.is_empty() && general.given.is_empty() {
                 return Ok(Request::Help(root.render_help().to_string()));
             }
             clap_words.extend(in_clap_order(general));
