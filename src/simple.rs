@@ -23,8 +23,9 @@
 
 use std::collections::HashSet;
 
+use crate::document::{FindError, METADATA_KEY};
 use crate::file::{FileError, OpenFile, PlainFile, SealedFile};
-use crate::key_path::TreePath;
+use crate::key_path::{Step, TreePath};
 use crate::keyring::{Keyring, UnlockError, WrapError};
 use crate::metadata::{FORMAT_VERSION, Metadata};
 use crate::provider::{GroupKey, KeyGroup, MasterKey};
@@ -217,11 +218,18 @@ impl Opened {
 
     /// Sealed again with `path` set to `value`; `None` when nothing changed.
     pub fn set(self, path: &TreePath, value: &Tree, style: Style) -> Result<Option<SecretText>, SimpleError> {
+        if names_metadata(path) {
+            return Err(SimpleError::Change(FileError::AlreadySealed));
+        }
         self.file.set(&self.key, path, value, style).map_err(SimpleError::Change)
     }
 
     /// Sealed again without what `path` names.
     pub fn unset(self, path: &TreePath, style: Style) -> Result<Option<SecretText>, SimpleError> {
+        if names_metadata(path) {
+            let nothing_there = FindError::NoSuchKey { key: METADATA_KEY.to_owned() };
+            return Err(SimpleError::Change(nothing_there.into()));
+        }
         self.file.unset(&self.key, path, style).map_err(SimpleError::Change)
     }
 
@@ -280,6 +288,11 @@ impl Opened {
             keyring.wrap(&mut metadata.key_groups, metadata.shamir_threshold, &key)?;
         self.file.rotate(&key, style).map_err(SimpleError::Seal)
     }
+}
+
+/// Whether `path` leads into the metadata block, which is no part of the values.
+fn names_metadata(path: &TreePath) -> bool {
+    matches!(path.steps().first(), Some(Step::Key(key)) if key == METADATA_KEY)
 }
 
 /// sops: an edited file names the program that wrote it, if the file's was an older one.
