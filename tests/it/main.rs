@@ -18,4 +18,6 @@ mod interop;
 #[cfg(feature = "peers")]
 mod kube;
 mod round_trip;
+#[cfg(target_os = "linux")]
+mod safety;
 mod support;
