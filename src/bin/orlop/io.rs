@@ -303,7 +303,9 @@ impl NewFile {
     fn in_folder(folder: &Path, target: &Path, is_private: bool) -> io::Result<Self> {
         let mode = if is_private { 0o600 } else { 0o666 };
         let name = target.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let path = |attempt: u32| folder.join(format!(".{name}.orlop-{}-{attempt}", std::process::id()));
+        let start = format!(".{name}.orlop-");
+        remove_orphans(folder, &start);
+        let path = |attempt: u32| folder.join(format!("{start}{}-{attempt}", std::process::id()));
         if let Some(file) = nameless_file(folder, mode) {
             return Ok(Self { file, path: path(0), is_named: false });
         }
@@ -331,6 +333,30 @@ impl NewFile {
         self.is_named = false;
         Ok(())
     }
+}
+
+/// Removes what a process left that was killed in the instant between naming its new file and putting it in place.
+/// It is ciphertext, but in the way.
+fn remove_orphans(folder: &Path, start: &str) {
+    let process_of = |name: &str| name.strip_prefix(start)?.split('-').next()?.parse::<u32>().ok();
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let is_orphan =
+            entry.file_name().to_str().and_then(process_of).is_some_and(|process| !is_alive(process));
+        if is_orphan {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn is_alive(process: u32) -> bool {
+    Path::new("/proc").join(process.to_string()).exists()
+}
+
+/// Where processes cannot be asked after, every file may still be in use.
+#[cfg(not(target_os = "linux"))]
+fn is_alive(_: u32) -> bool {
+    true
 }
 
 /// A file in `folder` without a name, where there is such a thing.
