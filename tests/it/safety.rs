@@ -173,7 +173,7 @@ fn a_disk_that_fills_up_leaves_the_old_or_the_new_file() {
         let mut command = Command::new("unshare");
         command
             .args(["--user", "--map-root-user", "--mount", "sh", "-c", script, "sh"])
-            .arg(orlop.get_program().to_owned())
+            .arg(orlop.get_program())
             .args(orlop.get_args().map(ToOwned::to_owned).collect::<Vec<_>>())
             .current_dir(desk.path("."))
             .env_clear()
