@@ -17,6 +17,7 @@ mod helm;
 mod interop;
 #[cfg(feature = "peers")]
 mod kube;
+mod manual;
 mod round_trip;
 #[cfg(target_os = "linux")]
 mod safety;
