@@ -8,6 +8,8 @@ mod cli_keys;
 mod cli_legacy;
 mod cli_set;
 #[cfg(feature = "peers")]
+mod cli_sops;
+#[cfg(feature = "peers")]
 mod edits;
 #[cfg(feature = "peers")]
 mod generate;

@@ -48,6 +48,10 @@ pub(crate) fn read(path: &Path) -> Result<SecretText, CommandError> {
 
 /// Reads stdin to its end.
 pub(crate) fn read_stdin() -> Result<SecretText, CommandError> {
+    use std::io::IsTerminal as _;
+    if io::stdin().is_terminal() {
+        ui::note("reading from the terminal; Ctrl+D on a line of its own ends the input");
+    }
     SecretText::read_from(&mut io::stdin().lock(), 0).map_err(|error| CommandError::reading("stdin", &error))
 }
 
@@ -105,7 +109,7 @@ impl HeldFile {
     }
 
     /// Whether the file is still the one that was read.
-    pub(crate) fn is_unchanged(&self) -> bool {
+    fn is_unchanged(&self) -> bool {
         fs::metadata(&self.target).is_ok_and(|now| Fingerprint::of(&now) == self.before)
     }
 
@@ -123,7 +127,10 @@ pub(crate) struct KnownFile {
 
 impl KnownFile {
     /// Puts `text` in the place of the file; `false` when it is no longer the file that was read.
-    pub(crate) fn replace(self, text: &SecretText) -> Result<bool, CommandError> {
+    pub(crate) fn replace(&self, text: &SecretText) -> Result<bool, CommandError> {
+        if fs::metadata(&self.name).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+            return Ok(false);
+        }
         let (_, held) = HeldFile::read(&self.name)?;
         if held.before != self.before {
             return Ok(false);
@@ -156,6 +163,23 @@ pub(crate) fn create_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
         let _ = fs::remove_file(path);
     }
     written
+}
+
+/// Fails early when a file could not be replaced, before somebody puts work into what is to replace it.
+pub(crate) fn ensure_replaceable(path: &Path) -> Result<(), CommandError> {
+    let target = target_of(path).map_err(|error| write_error(path, &error))?;
+    let folder = folder_of(&target);
+    let is_there = target.exists();
+    ensure_writable(folder)
+        .and_then(|()| if is_there { ensure_writable(&target) } else { Ok(()) })
+        .map_err(|error| write_error(path, &error))
+}
+
+fn folder_of(target: &Path) -> &Path {
+    match target.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
 }
 
 fn write_error(path: &Path, error: &io::Error) -> CommandError {
@@ -207,7 +231,7 @@ fn lock(file: &File, deadline: Instant) -> io::Result<bool> {
 #[cfg(unix)]
 fn is_no_lock(error: &io::Error) -> bool {
     use rustix::io::Errno;
-    let known = [Errno::NOTSUP, Errno::OPNOTSUPP, Errno::NOLCK, Errno::NOSYS, Errno::INVAL];
+    let known = [Errno::NOTSUP, Errno::OPNOTSUPP, Errno::NOLCK, Errno::NOSYS, Errno::INVAL, Errno::BADF];
     Errno::from_io_error(error).is_some_and(|error| known.contains(&error))
 }
 
@@ -230,10 +254,7 @@ fn target_of(path: &Path) -> io::Result<PathBuf> {
 
 /// Puts a file with `bytes` in the place of `target`, in one step that a crash leaves done or not done.
 fn replace(target: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = match target.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
+    let folder = folder_of(target);
     let old = match fs::metadata(target) {
         Ok(old) if old.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
         Ok(old) => Some(old),
