@@ -20,6 +20,8 @@ mod interop;
 #[cfg(feature = "peers")]
 mod kube;
 mod manual;
+#[cfg(feature = "peers")]
+mod readme;
 mod round_trip;
 #[cfg(target_os = "linux")]
 mod safety;

@@ -46,7 +46,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("document", &["secret", "span", "key_path", "value", "selection"]),
     ("store", &["secret", "span", "key_path", "value", "document", "cipher"]),
     ("provider", &["secret", "env", "value"]),
-    ("keyring", &["secret", "provider", "shamir", "env"]),
+    ("keyring", &["secret", "provider", "shamir", "env", "timestamp"]),
     ("metadata", &["secret", "key_path", "value", "provider", "selection", "timestamp"]),
     ("config", &["provider", "selection", "go_regex"]),
     (
@@ -87,13 +87,14 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("manual", &[]),
 ];
 
+/// The library's own sources; `oracle.rs` is a test.
 fn rust_files(folder: &Path, files: &mut Vec<std::path::PathBuf>) {
     for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
         if entry.is_dir() {
             if !entry.ends_with("bin") {
                 rust_files(&entry, files);
             }
-        } else if entry.extension().is_some_and(|ending| ending == "rs") {
+        } else if entry.extension().is_some_and(|ending| ending == "rs") && !entry.ends_with("oracle.rs") {
             files.push(entry);
         }
     }
@@ -104,6 +105,7 @@ fn modules_use_only_what_stands_below_them() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files = Vec::new();
     rust_files(&root, &mut files);
+    let mut upwards = Vec::new();
     for file in files {
         let module = file.strip_prefix(&root).unwrap().components().next().unwrap();
         let module = module.as_os_str().to_string_lossy().replace(".rs", "");
@@ -113,13 +115,17 @@ fn modules_use_only_what_stands_below_them() {
         let (_, allowed) =
             LAYERS.iter().find(|(name, _)| *name == module).expect("every module has its layer");
         let text = fs::read_to_string(&file).unwrap();
-        let text = text.split("#[cfg(test)]").next().unwrap();
+        let is_code = |line: &&str| !line.trim_start().starts_with("//");
+        let text: String = text.split("#[cfg(test)]").next().unwrap().lines().filter(is_code).collect();
         for used in text.split("crate::").skip(1) {
             let used: String = used.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect();
             let is_fine = used.is_empty() || used == module || allowed.contains(&used.as_str());
-            assert!(is_fine, "{} uses {used}", file.display());
+            if !is_fine {
+                upwards.push(format!("{} uses {used}", file.display()));
+            }
         }
     }
+    assert!(upwards.is_empty(), "{}", upwards.join("\n"));
 }
 
 #[test]

@@ -151,6 +151,15 @@ pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> Result<(), CommandError> 
     written.map_err(|error| write_error(path, &error))
 }
 
+/// Makes a folder and those above it, for their owner alone, where they are missing.
+pub(crate) fn create_private_folder(folder: Option<&Path>) -> io::Result<()> {
+    let Some(folder) = folder.filter(|folder| !folder.as_os_str().is_empty()) else { return Ok(()) };
+    let mut builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.recursive(true).create(folder)
+}
+
 /// Writes a file that must not exist yet, readable by its owner only.
 pub(crate) fn create_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut options = OpenOptions::new();
