@@ -34,8 +34,14 @@ impl KeyPath {
     /// SOPS 3.13: every key followed by a colon, unescaped; `:` alone for the root, where only
     /// comments can stand.
     pub fn aad(&self) -> Aad {
-        let mut joined = self.components.join(":").into_bytes();
-        joined.push(b':');
+        let mut joined = Vec::with_capacity(self.components.iter().map(|key| key.len() + 1).sum());
+        for key in &self.components {
+            joined.extend_from_slice(key.as_bytes());
+            joined.push(b':');
+        }
+        if joined.is_empty() {
+            joined.push(b':');
+        }
         Aad(joined)
     }
 }

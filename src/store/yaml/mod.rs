@@ -17,7 +17,9 @@ mod spell;
 mod tree;
 
 use super::{Edit, EditError, ParseError, Store, Style};
-use crate::document::{Branch, Document, Entry, Layout, Leaf, METADATA_KEY, Map, Node, Pair, Patch};
+use crate::document::{
+    Branch, Document, Entry, Layout, Leaf, LeafStyle, METADATA_KEY, Map, Node, Pair, Patch,
+};
 use crate::key_path::TreePath;
 use crate::secret::SecretText;
 use crate::span::Span;
@@ -41,6 +43,16 @@ impl Store for Yaml {
 
     fn read(&self, document: &Document, leaf: &Leaf) -> Result<Option<Plaintext>, ParseError> {
         spell::read(document.bytes(), leaf)
+    }
+
+    fn written(&self, _document: &Document, leaf: &Leaf) -> Option<Span> {
+        let Span { start, end } = leaf.span;
+        match leaf.style {
+            _ if leaf.tag.is_some() => None,
+            LeafStyle::Plain => Some(leaf.span),
+            LeafStyle::Single | LeafStyle::Double => Some(Span::new(start + 1, end - 1)),
+            LeafStyle::Block(_) => None,
+        }
     }
 
     fn seal_leaf(
