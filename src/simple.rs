@@ -99,6 +99,14 @@ pub fn decrypt(
     open(text, store, keyring, mac)?.file.plain_text().map_err(SimpleError::Print)
 }
 
+/// A file that was encrypted.
+pub struct Encrypted {
+    /// Its text.
+    pub text: SecretText,
+    /// Whether the file had aliases: they are copies of what they name now, for a sealed value is bound to its place.
+    pub aliases_expanded: bool,
+}
+
 /// Encrypts a file for the key groups of `metadata`, with a new data key.
 pub fn encrypt(
     text: SecretText,
@@ -106,10 +114,12 @@ pub fn encrypt(
     metadata: Metadata,
     keyring: &Keyring,
     printing: Printing,
-) -> Result<SecretText, SimpleError> {
+) -> Result<Encrypted, SimpleError> {
     let plain = plain_file(text, store, printing)?;
+    let aliases_expanded = plain.document().aliases_expanded;
     let new_file = prepare(metadata, keyring)?;
-    plain.seal(&new_file.key, new_file.metadata, printing.style).map_err(SimpleError::Seal)
+    let text = plain.seal(&new_file.key, new_file.metadata, printing.style).map_err(SimpleError::Seal)?;
+    Ok(Encrypted { text, aliases_expanded })
 }
 
 fn plain_file(
@@ -468,7 +478,7 @@ mod tests {
 
     fn sealed(plain: &str) -> SecretText {
         let metadata = Metadata::new(vec![KeyGroup::of_keys([key(TEST_KEY)])], SelectionRule::default());
-        encrypt(text(plain), store(), metadata, &keyring(TEST_KEY), printing(false)).unwrap()
+        encrypt(text(plain), store(), metadata, &keyring(TEST_KEY), printing(false)).unwrap().text
     }
 
     fn opened(sealed: &SecretText) -> Opened {
@@ -492,7 +502,7 @@ mod tests {
         let metadata = Metadata::new(vec![KeyGroup::of_keys([key(TEST_KEY)])], SelectionRule::default());
         let wide = Printing { style: Style { indent: 6 }, ..printing(true) };
         let sealed_wide = encrypt(text(plain), store(), metadata, &keyring(TEST_KEY), wide).unwrap();
-        assert_eq!(decrypted(sealed_wide, TEST_KEY).unwrap(), "b:\n      c: 1\n");
+        assert_eq!(decrypted(sealed_wide.text, TEST_KEY).unwrap(), "b:\n      c: 1\n");
         assert_eq!(shown(&opened(&sealed(plain)).plain_text(printing(true)).unwrap()), "b:\n    c: 1\n");
     }
 

@@ -39,7 +39,9 @@ fn is_like(line: &str, shown: &str) -> bool {
 fn are_like(lines: &[&str], shown: &[String]) -> bool {
     match (lines, shown) {
         ([], []) => true,
-        (_, [gap, rest @ ..]) if gap == "…" => (0..=lines.len()).any(|skipped| are_like(&lines[skipped..], rest)),
+        (_, [gap, rest @ ..]) if gap == "…" => {
+            (0..=lines.len()).any(|skipped| are_like(&lines[skipped..], rest))
+        }
         ([line, lines @ ..], [first, rest @ ..]) => is_like(line, first) && are_like(lines, rest),
         _ => false,
     }
