@@ -32,7 +32,8 @@ pub(crate) fn run_in_form(context: &Context, args: Encrypt, form: Form) -> Resul
         .map_err(|error| CommandError::from(error).doing("encrypt", &title))?;
     if sealed.aliases_expanded {
         ui::note(format_args!(
-            "orlop: note: aliases of {title} were written out: a value that is encrypted is bound to its own place"
+            "orlop: note: aliases of {} were written out: a value that is encrypted is bound to its own place",
+            title.display()
         ));
     }
     sink.write(&sealed.text)
