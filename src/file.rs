@@ -7,8 +7,10 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::cipher::{self, Cipher, EncryptedValue, OpenError, ParseValueError};
-use crate::document::{Comment, Document, FindError, Leaf, LeafStyle, Patch, Spot, Target, WalkError, walk};
-use crate::key_path::{Aad, KeyPath, TreePath};
+use crate::document::{
+    Comment, Document, FindError, Leaf, LeafStyle, METADATA_KEY, Patch, Spot, Target, WalkError, walk,
+};
+use crate::key_path::{Aad, KeyPath, Step, TreePath};
 use crate::mac::{MacError, MacHasher, MacVerified};
 use crate::metadata::{self, LastModified, Metadata, MetadataError, VersionError};
 use crate::provider::KeyGroup;
@@ -473,6 +475,9 @@ impl OpenFile {
         value: &Tree,
         style: Style,
     ) -> Result<Option<SecretText>, FileError> {
+        if names_metadata(path) {
+            return Err(FileError::AlreadySealed);
+        }
         if let (Tree::Leaf(value), Ok(Target::Leaf(leaf))) =
             (value, self.document.find(path).map(|found| found.target))
         {
@@ -492,6 +497,9 @@ impl OpenFile {
         path: &TreePath,
         style: Style,
     ) -> Result<Option<SecretText>, FileError> {
+        if names_metadata(path) {
+            return Err(FindError::NoSuchKey { key: METADATA_KEY.to_owned() }.into());
+        }
         let patch = self.store.unset(&self.document, path)?;
         self.reseal_patched(key, patch, None, style)
     }
@@ -605,6 +613,11 @@ fn sealed_part(text: &[u8], spot: Spot<'_>) -> Span {
     let start = bytes.windows(4).position(|window| window == b"ENC[").expect("a sealed value says so");
     let end = bytes.iter().rposition(|&byte| byte == b']').expect("a sealed value ends in a bracket");
     Span::new(place.start + start, place.start + end + 1)
+}
+
+/// Whether a path leads into the metadata, which is no part of the values.
+fn names_metadata(path: &TreePath) -> bool {
+    matches!(path.steps().first(), Some(Step::Key(key)) if key == METADATA_KEY)
 }
 
 fn new_comment(document: &Document, comment: &Comment) -> Option<Plaintext> {

@@ -58,7 +58,7 @@ fn values_come_from_files_and_from_stdin() {
     assert!(desk.plain("a.yaml").contains("name: canary from stdin\n"));
     desk.run(["set", "--value-file", "--value-stdin", "a.yaml", "x", "y"]).fails(1);
     desk.run(["set", "--value-stdin", "a.yaml", "x", "y"]).fails(100);
-    desk.run(["set", "--value-file", "a.yaml", r#"["name"]"#, "missing.json"]).fails(2);
+    desk.run(["set", "--value-file", "a.yaml", r#"["name"]"#, "missing.json"]).fails(1);
 }
 
 #[test]
@@ -74,6 +74,7 @@ fn wrong_values_and_wrong_places_leave_the_file_alone() {
         ("[x]", "1", 7),
         ("", "1", 7),
         (r#"["sops"]"#, "1", 203),
+        (r#"["sops"]["mac"]"#, "1", 203),
     ] {
         desk.run(["set", "a.yaml", path, value]).fails(code);
         assert_eq!(desk.text("a.yaml"), sealed, "{path} {value}");
@@ -116,6 +117,7 @@ fn unset_removes_what_is_there_and_says_when_nothing_is() {
     assert!(desk.run(["unset", "a.yaml", r#"["name"]"#]).fails(1).contains("Key not found: name"));
     assert!(desk.run(["unset", "a.yaml", r#"["list"][5]"#]).fails(1).contains("Index 5 out of bounds"));
     desk.run(["unset", "--idempotent", "a.yaml", r#"["port"]["x"]"#]).fails(1);
+    desk.run(["unset", "a.yaml", r#"["sops"]"#]).fails(1);
     desk.run(["unset", "a.yaml", "[x]"]).fails(7);
     desk.run(["unset", "a.yaml"]).fails(100);
     desk.run(["unset", "missing.yaml", "[0]"]).fails(2);

@@ -35,7 +35,7 @@ pub(super) fn unset(document: &Document, path: &TreePath) -> Result<Patch, EditE
     let mut node: Option<&Node> = None;
     let child = |node: Option<&Node>, step: &Step| -> Result<Place, FindError> {
         match (node, step) {
-            (None, Step::Key(key)) => find_pair(&branch.root, key).map(|at| Place::Root(at)),
+            (None, Step::Key(key)) => find_pair(&branch.root, key).map(Place::Root),
             (Some(Node::Map(map)), Step::Key(key)) => find_pair(map, key).map(Place::Pair),
             (Some(Node::List(list)), Step::Index(index)) => find_item(list, *index).map(Place::Item),
             (_, Step::Index(index)) => Err(FindError::NotAList { index: *index }),

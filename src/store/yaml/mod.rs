@@ -1,9 +1,9 @@
 //! YAML as sops reads it, without reformatting.
 //!
-//! [`scan`] and [`parse`] read the text; [`tree`] arranges nodes and comments the way sops does; [`alias`] writes
-//! out aliases, which sealed files cannot have; [`scalar`] knows what scalars mean and how they are spelled;
-//! [`spell`] chooses a spelling in its place; [`emit`] prints new text in go-yaml's normal form; [`edit`] sets and
-//! removes values.
+//! `scan` and `parse` read the text; `tree` arranges nodes and comments the way sops does; `alias` writes out
+//! aliases, which sealed files cannot have; `scalar` knows what scalars mean and how they are spelled; `spell`
+//! chooses a spelling in its place; `emit` prints new text in go-yaml's normal form; `edit` sets and removes
+//! values.
 
 mod alias;
 mod edit;

@@ -249,13 +249,16 @@ fn may_differ(text: &[u8]) -> bool {
     let mut words = text.split(|byte| byte.is_ascii_whitespace());
     let flow = |byte: &u8| b",[]{}".contains(byte);
     text.contains(&b'?') && text.iter().any(flow)
-        || words.any(|word| word.contains(&b'!') && word.iter().any(flow))
+        || words.any(|word| (word.contains(&b'!') || word.starts_with(b"tag:")) && word.iter().any(flow))
 }
 
 /// Compares the events of a text; tells whether it was read.
 fn compare(name: &str, text: &[u8]) -> bool {
     // libyaml was told the encoding, so it does not skip the mark that tells it.
     let text = text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(text);
+    if text.windows(3).any(|window| window == b"\xEF\xBB\xBF") {
+        return false; // go-yaml takes a mark inside the text for a part of a word, libyaml skips it
+    }
     let (theirs, ours) = (of_libyaml(text), of_ours(text));
     let known = match (&theirs, &ours) {
         (Some(_), None) => only_libyaml_takes(text),

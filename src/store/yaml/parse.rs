@@ -514,9 +514,9 @@ impl<'t> Parser<'t> {
             item.end = item.node.span.end;
         }
         self.give_end_comments(sequence);
+        sequence.close_list(items, ParsedLayout::Flow);
         sequence.span.end = self.peek()?.end.offset;
         self.skip();
-        sequence.content = Content::List { items, layout: ParsedLayout::Flow };
         Ok(())
     }
 
@@ -587,9 +587,9 @@ impl<'t> Parser<'t> {
             self.flow_value(pair, &FLOW_PAIR_ENDS)?;
         }
         self.give_end_comments(mapping);
+        mapping.close_map(pairs, ParsedLayout::Flow);
         mapping.span.end = self.peek()?.end.offset;
         self.skip();
-        mapping.content = Content::Map { pairs, layout: ParsedLayout::Flow };
         Ok(())
     }
 
@@ -664,12 +664,14 @@ impl Parsed {
         self.span = Span::at(offset);
     }
 
-    fn close_list(&mut self, items: Vec<ParsedItem>, layout: ParsedLayout) {
+    fn close_list(&mut self, mut items: Vec<ParsedItem>, layout: ParsedLayout) {
+        items.shrink_to_fit(); // most collections are small, and nodes are not
         self.span.end = items.last().map_or(self.span.end, |item| item.end);
         self.content = Content::List { items, layout };
     }
 
-    fn close_map(&mut self, pairs: Vec<ParsedPair>, layout: ParsedLayout) {
+    fn close_map(&mut self, mut pairs: Vec<ParsedPair>, layout: ParsedLayout) {
+        pairs.shrink_to_fit();
         self.span.end = pairs.last().map_or(self.span.end, |pair| pair.end);
         self.content = Content::Map { pairs, layout };
     }

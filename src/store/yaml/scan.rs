@@ -550,6 +550,9 @@ impl<'t> Scanner<'t> {
             self.skip();
         }
         let name = &self.text[name_start..self.mark.offset];
+        if !name.is_empty() && !self.is_blank_or_end(0) {
+            return self.error("found unexpected non-alphabetical character", start);
+        }
         let kind = match name {
             b"YAML" => self.scan_version_directive(start)?,
             b"TAG" => self.scan_tag_directive(start)?,

@@ -407,3 +407,182 @@ fn mark_end_of_empty_list(items: &mut [Item]) {
         leaf.ends_empty_list = true;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write;
+
+    use super::*;
+    use crate::store::Store;
+    use crate::store::yaml::Yaml;
+    use crate::value::Kind;
+
+    fn parse(text: &[u8]) -> Result<Document, ParseError> {
+        Yaml.parse(SecretText::copy_of(text))
+    }
+
+    /// The tree one place a line, as the files `testdata/yaml/comments/*.txt` have it: `/path = kind text` for a
+    /// scalar, `{}` and `[]` for collections, `#` for a comment and `#>` for one behind a value.
+    fn listing(document: &Document) -> String {
+        let mut lines = String::new();
+        for branch in &document.branches {
+            lines.push_str("---\n");
+            list_map(&mut lines, document, "", &branch.root);
+        }
+        lines
+    }
+
+    fn list_map(lines: &mut String, document: &Document, path: &str, map: &Map) {
+        for entry in &map.entries {
+            match entry {
+                Entry::Comment(comment) => list_comment(lines, document, path, comment),
+                Entry::Pair(pair) => {
+                    let path = format!("{path}/{}", on_one_line(pair.key.name.as_bytes()));
+                    list_node(lines, document, &path, &pair.value);
+                }
+            }
+        }
+    }
+
+    fn list_node(lines: &mut String, document: &Document, path: &str, node: &Node) {
+        match node {
+            Node::Map(map) => {
+                writeln!(lines, "{path} {{}}").unwrap();
+                list_map(lines, document, path, map);
+            }
+            Node::List(list) => {
+                writeln!(lines, "{path} []").unwrap();
+                for (index, item) in list.elements().enumerate() {
+                    match item {
+                        Item::Comment(comment) => list_comment(lines, document, path, comment),
+                        Item::Value { node, .. } => {
+                            list_node(lines, document, &format!("{path}/{index}"), node);
+                        }
+                    }
+                }
+            }
+            Node::Leaf(leaf) => {
+                let value = match Yaml.read(document, leaf).unwrap() {
+                    None => "null".to_owned(),
+                    Some(value) => {
+                        let text = on_one_line(value.expose());
+                        match value.kind() {
+                            Kind::Str => format!("str {text}"),
+                            Kind::Int => format!("int {text}"),
+                            Kind::Bool => format!("bool {}", text.to_lowercase()),
+                            kind => kind.name().to_owned(),
+                        }
+                    }
+                };
+                writeln!(lines, "{path} = {value}").unwrap();
+            }
+        }
+    }
+
+    fn list_comment(lines: &mut String, document: &Document, path: &str, comment: &Comment) {
+        if !comment.unseen {
+            let sign = if comment.inline { "#>" } else { "#" };
+            writeln!(lines, "{path} {sign}{}", on_one_line(comment.span.of(document.bytes()))).unwrap();
+        }
+    }
+
+    fn on_one_line(text: &[u8]) -> String {
+        String::from_utf8_lossy(text).replace('\n', "␤")
+    }
+
+    #[test]
+    fn comments_stand_where_sops_files_them() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/yaml/comments");
+        let mut vectors = 0;
+        for entry in std::fs::read_dir(folder).expect("the vectors are there") {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|ending| ending == "yaml") {
+                let expected = std::fs::read_to_string(path.with_extension("txt")).unwrap();
+                let document = parse(&std::fs::read(&path).unwrap()).unwrap();
+                assert_eq!(listing(&document), expected, "{}", path.display());
+                vectors += 1;
+            }
+        }
+        assert!(vectors >= 60, "only {vectors} vectors");
+    }
+
+    #[test]
+    fn a_comment_that_sops_drops_is_kept_in_the_collection_around_it() {
+        let text = b"a: [ # in the list\n]\nb: {c: 1} # seen\n... # behind\n---\nd: 1\n... # last\n";
+        let document = parse(text).unwrap();
+        let unseen = |comment: &Comment| {
+            assert!(comment.unseen && !comment.in_list && !comment.inline);
+            String::from_utf8_lossy(comment.span.of(text)).into_owned()
+        };
+        let first = &document.branches[0].root;
+        let Some(Entry::Pair(Pair { value: Node::List(list), .. })) = first.entries.first() else { panic!() };
+        let Some(Item::Comment(inside)) = list.items.first() else {
+            panic!("the comment is not in the list")
+        };
+        assert_eq!(unseen(inside), " in the list");
+        assert_eq!(list.elements().count(), 0, "sops does not count it");
+        let last = document.branches[1].root.entries.last();
+        let Some(Entry::Comment(last)) = last else { panic!("the comment behind the end is not in the map") };
+        assert_eq!(unseen(last), " last");
+        let seen = "---\n/a []\n/b {}\n/b # seen\n/b/c = int 1\n---\n # behind\n/d = int 1\n";
+        assert_eq!(listing(&document), seen);
+    }
+
+    #[test]
+    fn nesting_beyond_the_limit_is_refused_and_nesting_within_it_fits_a_small_stack() {
+        let nested = |depth: usize| {
+            let block: String = (0..depth).map(|level| format!("{}a:\n", " ".repeat(level))).collect();
+            let indentless = |level: usize| format!("{0}a:\n{0}-\n", " ".repeat(level));
+            [
+                format!("a: {}{}", "[".repeat(depth), "]".repeat(depth)),
+                format!("{}{}", "{a: ".repeat(depth), "}".repeat(depth)),
+                format!("a: {}{}", "[a: ".repeat(depth / 2), "]".repeat(depth / 2)),
+                format!("a:\n  {}x", "- ".repeat(depth)),
+                (0..depth / 2).map(indentless).collect(),
+                block,
+            ]
+        };
+        for text in nested(super::super::parse::MAX_DEPTH - 2) {
+            assert!(parse(text.as_bytes()).is_ok(), "{}", &text[..20]);
+        }
+        for text in nested(3_000) {
+            let error = parse(text.as_bytes()).err().expect("it is too deep");
+            assert_eq!(error.problem, "nested too deeply");
+        }
+    }
+
+    #[test]
+    fn json_on_one_long_line_is_not_searched_again_for_each_key() {
+        let pairs: Vec<String> = (0..40_000).map(|number| format!("\"k{number}\":{number}")).collect();
+        let text = format!("{{{}}}", pairs.join(","));
+        let document = parse(text.as_bytes()).unwrap();
+        let last = document.branches[0].root.pairs().last().unwrap();
+        assert_eq!(last.span.of(text.as_bytes()), b"\"k39999\":39999");
+    }
+
+    #[test]
+    fn a_pair_starts_at_its_question_mark_anchor_or_tag() {
+        let text = b"? a\n: 1\n&x b: 2\n!!str c: 3\nd: {!!str e: 4}\n";
+        let document = parse(text).unwrap();
+        let starts: Vec<_> = document.branches[0].root.pairs().map(|pair| pair.span.start).collect();
+        assert_eq!(starts, [0, 8, 16, 27]);
+    }
+
+    #[test]
+    fn a_byte_order_mark_inside_the_text_is_a_part_of_a_word() {
+        let document = parse("\u{feff}a: 1\n\u{feff}b: 2\n".as_bytes()).unwrap();
+        assert_eq!(listing(&document), "---\n/a = int 1\n/\u{feff}b = int 2\n");
+        assert!(parse("\u{feff}\u{feff}a: 1\n".as_bytes()).is_err());
+    }
+
+    #[test]
+    fn tags_are_read_with_their_handles_and_escapes() {
+        let document = parse(b"a: !%21str 1\nb: !!s%74r 2\nc: !?e!x 3\n").unwrap();
+        let tag = |pair: &Pair| match &pair.value {
+            Node::Leaf(leaf) => leaf.tag.as_deref().unwrap().to_owned(),
+            _ => panic!("it is a scalar"),
+        };
+        let tags: Vec<_> = document.branches[0].root.pairs().map(tag).collect();
+        assert_eq!(tags, ["!!str", "!!str", "!?e!x"]);
+    }
+}

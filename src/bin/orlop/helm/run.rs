@@ -290,7 +290,8 @@ fn open_all<E: std::error::Error + Send + 'static>(
     thread::scope(|scope| {
         // The current thread works too, so a single file costs no thread at all.
         for _ in 1..threads {
-            scope.spawn(work);
+            // A thread that cannot be had leaves its work to the others.
+            let _ = thread::Builder::new().stack_size(crate::STACK_SIZE).spawn_scoped(scope, work);
         }
         work();
     });
