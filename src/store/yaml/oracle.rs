@@ -125,8 +125,8 @@ fn of_ours(text: &[u8]) -> Events {
 
 fn write_node(events: &mut String, text: &[u8], node: &Parsed) -> Option<()> {
     let string = |span: Span| String::from_utf8_lossy(span.of(text)).into_owned();
-    let anchor = node.anchor.map(string);
-    let tag = node.tag.as_deref().map(str::to_owned);
+    let anchor = node.extras().anchor.map(string);
+    let tag = node.extras().tag.as_deref().map(str::to_owned);
     match &node.content {
         Content::Alias => {
             let name = Span::new(node.span.start + 1, node.span.end);
@@ -167,8 +167,8 @@ fn leaf(node: &Parsed, style: LeafStyle) -> Leaf {
         span: node.span,
         style,
         in_flow: false,
-        tag: node.tag.clone(),
-        tag_span: node.tag_span,
+        tag: node.extras().tag.clone(),
+        tag_span: node.extras().tag_span,
         parent_indent: -1,
         in_list: false,
         sealed_comment: false,

@@ -95,7 +95,7 @@ fn check(text: &[u8], documents: &[ParsedDocument]) -> Result<(), ParseError> {
 fn check_node(text: &[u8], node: &Parsed) -> Result<(), ParseError> {
     match &node.content {
         Content::Scalar { style, in_flow, parent_indent } => {
-            if node.tag.is_none() {
+            if node.extras().tag.is_none() {
                 return Ok(());
             }
             spell::check_tag(text, &leaf_of(node, *style, *in_flow, *parent_indent, false))
@@ -116,7 +116,7 @@ fn check_node(text: &[u8], node: &Parsed) -> Result<(), ParseError> {
 
 /// Two keys are the same when their text is, whatever their quotes, as in go-yaml.
 fn check_duplicates(text: &[u8], pairs: &[ParsedPair]) -> Result<(), ParseError> {
-    if pairs.len() < 2 {
+    if pairs.len() < 2 || are_plainly_distinct(text, pairs) {
         return Ok(());
     }
     let mut seen: HashMap<Cow<'_, str>, usize> = HashMap::with_capacity(pairs.len());
@@ -132,9 +132,26 @@ fn check_duplicates(text: &[u8], pairs: &[ParsedPair]) -> Result<(), ParseError>
     Ok(())
 }
 
+/// Whether a few simple keys are different at first sight, as those of most maps are.
+fn are_plainly_distinct(text: &[u8], pairs: &[ParsedPair]) -> bool {
+    const FEW: usize = 16;
+    if pairs.len() > FEW {
+        return false;
+    }
+    let mut names = [&b""[..]; FEW];
+    for (at, pair) in pairs.iter().enumerate() {
+        let Some(name) = simple_key(text, &pair.key) else { return false };
+        if names[..at].contains(&name) {
+            return false;
+        }
+        names[at] = name;
+    }
+    true
+}
+
 fn check_merge(text: &[u8], pair: &ParsedPair) -> Result<(), ParseError> {
     let plain = matches!(pair.key.content, Content::Scalar { style: LeafStyle::Plain, .. });
-    if !plain || pair.key.span.of(text) != b"<<" || pair.key.tag.is_some() {
+    if !plain || pair.key.span.of(text) != b"<<" || pair.key.extras().tag.is_some() {
         return Ok(());
     }
     let is_map = |node: &Parsed| matches!(node.content, Content::Map { .. } | Content::Alias);
@@ -154,18 +171,23 @@ fn key_text<'t>(text: &'t [u8], key: &Parsed) -> Result<Cow<'t, str>, ParseError
     let Content::Scalar { style, .. } = key.content else {
         return Ok(String::from_utf8_lossy(key.span.of(text)));
     };
+    if let Some(simple) = simple_key(text, key) {
+        return Ok(String::from_utf8_lossy(simple));
+    }
+    let decoded = spell::decode(text, &leaf_of(key, style, false, -1, false))?;
+    Ok(Cow::Owned(String::from_utf8_lossy(decoded.expose()).into_owned()))
+}
+
+/// The text of a key in which nothing is folded and nothing escaped: it is what is written.
+fn simple_key<'t>(text: &'t [u8], key: &Parsed) -> Option<&'t [u8]> {
+    let Content::Scalar { style, .. } = key.content else { return None };
     let written = key.span.of(text);
     let inner = match style {
         LeafStyle::Plain => written,
         LeafStyle::Single | LeafStyle::Double => &written[1..written.len() - 1],
-        LeafStyle::Block(_) => b"\\",
+        LeafStyle::Block(_) => return None,
     };
-    // Nothing folded, nothing escaped: the text is what is written.
-    if inner.iter().all(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'\'' | b'\\')) {
-        return Ok(String::from_utf8_lossy(inner));
-    }
-    let decoded = spell::decode(text, &leaf_of(key, style, false, -1, false))?;
-    Ok(Cow::Owned(String::from_utf8_lossy(decoded.expose()).into_owned()))
+    inner.iter().all(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'\'' | b'\\')).then_some(inner)
 }
 
 fn leaf_of(node: &Parsed, style: LeafStyle, in_flow: bool, parent_indent: isize, in_list: bool) -> Leaf {
@@ -173,8 +195,8 @@ fn leaf_of(node: &Parsed, style: LeafStyle, in_flow: bool, parent_indent: isize,
         span: node.span,
         style,
         in_flow,
-        tag: node.tag.clone(),
-        tag_span: node.tag_span,
+        tag: node.extras().tag.clone(),
+        tag_span: node.extras().tag_span,
         parent_indent,
         in_list,
         sealed_comment: false,
@@ -199,9 +221,9 @@ impl Builder<'_> {
             Content::Map { layout, .. } => (root.span, layout_of(*layout)),
             _ => (root.span, Layout::Absent),
         };
-        let foot = root.foot.clone();
-        self.map_comments(&mut entries, &root.head, false);
-        self.map_comments(&mut entries, &root.line, false);
+        let foot = root.extras().foot.clone();
+        self.map_comments(&mut entries, &root.extras().head, false);
+        self.map_comments(&mut entries, &root.extras().line, false);
         if let Content::Map { pairs, .. } = root.content {
             self.pairs(&mut entries, pairs)?;
         }
@@ -213,17 +235,15 @@ impl Builder<'_> {
     /// SOPS 3.13 (stores/yaml): comments of the key, then those of a scalar value, then the pair, then the feet.
     fn pairs(&mut self, entries: &mut Vec<Entry>, pairs: Vec<ParsedPair>) -> Result<(), ParseError> {
         for ParsedPair { start, key, mut value, end } in pairs {
-            self.map_comments(entries, &key.head, false);
-            self.map_comments(entries, &key.line, false);
+            self.map_comments(entries, &key.extras().head, false);
+            self.map_comments(entries, &key.extras().line, false);
             let scalar = matches!(value.content, Content::Scalar { .. } | Content::Alias);
             if scalar {
-                self.map_comments(entries, &value.head, false);
-                self.map_comments(entries, &value.line, true);
+                self.map_comments(entries, &value.extras().head, false);
+                self.map_comments(entries, &value.extras().line, true);
             }
-            let value_foot = std::mem::take(&mut value.foot);
-            if !scalar {
-                value.foot.clone_from(&value_foot);
-            }
+            // A collection files its own.
+            let value_foot = if scalar { value.take_foot() } else { Lines::new() };
             let name = key_text(self.text, &key)?.into_owned();
             let is_text = self.is_text_key(&key);
             let span = Span::new(start, end);
@@ -232,13 +252,13 @@ impl Builder<'_> {
             if scalar {
                 self.map_comments(entries, &value_foot, false);
             }
-            self.map_comments(entries, &key.foot, false);
+            self.map_comments(entries, &key.extras().foot, false);
         }
         Ok(())
     }
 
     fn is_text_key(&self, key: &Parsed) -> bool {
-        match (&key.content, key.tag.as_deref()) {
+        match (&key.content, key.extras().tag.as_deref()) {
             (Content::Scalar { style: LeafStyle::Plain, .. }, None | Some("!")) => {
                 let text = String::from_utf8_lossy(key.span.of(self.text));
                 matches!(scalar::resolve(&text), scalar::Resolved::Str | scalar::Resolved::Merge)
@@ -252,12 +272,12 @@ impl Builder<'_> {
     }
 
     /// A node's tree. `handled`: its own comments were placed by the caller.
-    fn node(&mut self, node: Parsed, handled: bool, in_list: bool) -> Result<Node, ParseError> {
+    fn node(&mut self, mut node: Parsed, handled: bool, in_list: bool) -> Result<Node, ParseError> {
         let span = node.span;
-        match node.content {
+        match std::mem::take(&mut node.content) {
             Content::Scalar { style, in_flow, parent_indent } => {
-                let tag_span = node.tag_span;
-                let (tag, sealed_comment) = (node.tag, in_list && is_sealed_comment(span.of(self.text)));
+                let (tag, tag_span) = node.take_tag();
+                let sealed_comment = in_list && is_sealed_comment(span.of(self.text));
                 Ok(Node::Leaf(Leaf {
                     span,
                     style,
@@ -274,19 +294,19 @@ impl Builder<'_> {
             Content::List { items, layout } => {
                 let mut list = Vec::with_capacity(items.len());
                 if !handled {
-                    self.list_comments(&mut list, &node.head, false);
-                    self.list_comments(&mut list, &node.line, false);
+                    self.list_comments(&mut list, &node.extras().head, false);
+                    self.list_comments(&mut list, &node.extras().line, false);
                 }
                 for ParsedItem { start, mut node, end } in items {
-                    self.list_comments(&mut list, &node.head, false);
-                    self.list_comments(&mut list, &node.line, true);
-                    let foot = std::mem::take(&mut node.foot);
+                    self.list_comments(&mut list, &node.extras().head, false);
+                    self.list_comments(&mut list, &node.extras().line, true);
+                    let foot = node.take_foot();
                     let span = Span::new(start, end);
                     list.push(Item::Value { node: self.node(node, true, true)?, span });
                     self.list_comments(&mut list, &foot, false);
                 }
                 if !handled {
-                    self.list_comments(&mut list, &node.foot, false);
+                    self.list_comments(&mut list, &node.extras().foot, false);
                 }
                 mark_end_of_empty_list(&mut list);
                 Ok(Node::List(List { items: list, span, layout: layout_of(layout) }))
@@ -294,12 +314,12 @@ impl Builder<'_> {
             Content::Map { pairs, layout } => {
                 let mut entries = Vec::with_capacity(pairs.len());
                 if !handled {
-                    self.map_comments(&mut entries, &node.head, false);
-                    self.map_comments(&mut entries, &node.line, false);
+                    self.map_comments(&mut entries, &node.extras().head, false);
+                    self.map_comments(&mut entries, &node.extras().line, false);
                 }
                 self.pairs(&mut entries, pairs)?;
                 if !handled {
-                    self.map_comments(&mut entries, &node.foot, false);
+                    self.map_comments(&mut entries, &node.extras().foot, false);
                 }
                 Ok(Node::Map(Map { entries, span, layout: layout_of(layout) }))
             }
