@@ -351,7 +351,7 @@ fn open_comment(text: &[u8], path: &KeyPath, cipher: &Cipher) -> Option<(Aad, Pl
             let one_line = !value.expose().iter().any(|byte| matches!(byte, b'\n' | b'\r'));
             return one_line.then_some((aad, value));
         }
-        if path.components().is_empty() {
+        if path.is_root() {
             return None;
         }
         path.pop();

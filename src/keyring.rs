@@ -646,7 +646,11 @@ mod tests {
                 let opened = EncryptedValue::parse(leaf.expose()).unwrap().open(cipher, &path.aad()).unwrap();
                 mac.update(&opened);
                 let text = std::str::from_utf8(opened.expose()).unwrap();
-                out.push(format!("{} {} {text}", path.components().join("."), opened.kind().name()));
+                out.push(format!(
+                    "{} {} {text}",
+                    path.components().collect::<Vec<_>>().join("."),
+                    opened.kind().name()
+                ));
             }
             Tree::Leaf(leaf) => mac.update(leaf),
         }
