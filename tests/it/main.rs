@@ -17,5 +17,6 @@ mod helm;
 mod interop;
 #[cfg(feature = "peers")]
 mod kube;
+mod layouts;
 mod round_trip;
 mod support;
