@@ -43,10 +43,10 @@ licensed: peers
 tested: peers
 	$(cargo) test --features peers
 
-# Times orlop and real sops and helm in one run, and fails when a target is missed.
+# Times orlop, built as it is released, and real sops and helm in one run; fails when a target is missed.
 bench:
 	tests/peers/install sops helm3
-	$(cargo) bench --bench compare
+	$(cargo) bench --profile dist --bench compare
 
 check:
 	cargo fmt --check

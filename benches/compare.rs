@@ -1,7 +1,8 @@
 //! Times orlop beside real sops and real helm, as whole processes, in one run on one machine.
 //!
-//! `make bench` installs the peers and runs this. It prints one row a task and fails when a target is missed. The
-//! programs take turns, so that whatever else the machine does falls on both alike.
+//! `make bench` installs the peers and runs this, with orlop built as it is released (profile `dist`). It prints one
+//! row a task and fails when a target is missed. The programs take turns, so that whatever else the machine does
+//! falls on both alike.
 
 use std::error::Error;
 use std::ffi::OsString;
@@ -338,7 +339,7 @@ struct Table {
 
 impl Default for Table {
     fn default() -> Self {
-        let head = ["task", "orlop", "peer", "measured", "target"];
+        let head = ["task", "orlop (profile dist)", "peer", "measured", "target"];
         let line = ["---", "--:", "--:", "--:", "---"];
         Table { text: format!("| {} |\n|{}|\n", head.join(" | "), line.join("|")), missed: false }
     }

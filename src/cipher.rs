@@ -126,8 +126,7 @@ impl EncryptedValue {
             16 => open_with(&cipher.with_nonce_of::<U16>(), self, aad)?,
             len => return Err(OpenError::NonceLength { len }),
         };
-        let bytes = canonical(self.kind, bytes).ok_or(OpenError::NotOfItsKind { kind: self.kind })?;
-        Ok(Plaintext::new(self.kind, bytes))
+        plaintext(self.kind, bytes)
     }
 }
 
@@ -179,18 +178,51 @@ impl Cipher {
     }
 }
 
+/// Opens `text` if it is spelled as sops and orlop spell it; [`EncryptedValue::parse`] reads the others.
+///
+/// What it opens holds no quote, backslash, blank or line break.
+pub(crate) fn open_usual(text: &[u8], cipher: &Cipher, aad: &Aad) -> Option<Result<Plaintext, OpenError>> {
+    let fields = Fields::split_usual(text)?;
+    // Room for the bytes that the padding might have stood for.
+    let (mut iv, mut tag) = ([0; IV_LEN + 2], [0; TAG_LEN + 2]);
+    let mut data = Vec::with_capacity(fields.data.len() / 4 * 3);
+    DECODER.decode_vec(fields.data, &mut data).ok()?;
+    let iv_len = DECODER.decode_slice(fields.iv, &mut iv).ok()?;
+    let tag_len = DECODER.decode_slice(fields.tag, &mut tag).ok()?;
+    if data.is_empty() || iv_len != IV_LEN || tag_len != TAG_LEN {
+        return None;
+    }
+    let kind = std::str::from_utf8(fields.kind).ok().and_then(Kind::from_name)?;
+    let tag = *tag.first_chunk().expect("it is longer");
+    Some(decipher(&cipher.wide, &iv[..IV_LEN], data, &tag, aad).and_then(|bytes| plaintext(kind, bytes)))
+}
+
 fn open_with<N: ArraySize>(
     cipher: &AesGcm<Aes256, N>,
     value: &EncryptedValue,
     aad: &Aad,
 ) -> Result<SecretBytes, OpenError> {
-    let nonce = Array::try_from(&value.iv[..]).expect("the length chose the cipher");
-    let mut data = value.data.clone();
+    decipher(cipher, &value.iv, value.data.clone(), &value.tag, aad)
+}
+
+fn decipher<N: ArraySize>(
+    cipher: &AesGcm<Aes256, N>,
+    iv: &[u8],
+    mut data: Vec<u8>,
+    tag: &[u8; TAG_LEN],
+    aad: &Aad,
+) -> Result<SecretBytes, OpenError> {
+    let nonce = Array::try_from(iv).expect("the length chose the cipher");
     // The tag is checked before a byte is deciphered, so a failure leaves only ciphertext in `data`.
     cipher
-        .decrypt_inout_detached(&nonce, aad.as_bytes(), data.as_mut_slice().into(), &Array::from(value.tag))
+        .decrypt_inout_detached(&nonce, aad.as_bytes(), data.as_mut_slice().into(), &Array::from(*tag))
         .map_err(|_| OpenError::NotAuthentic)?;
     Ok(SecretBytes::new(data))
+}
+
+fn plaintext(kind: Kind, bytes: SecretBytes) -> Result<Plaintext, OpenError> {
+    let bytes = canonical(kind, bytes).ok_or(OpenError::NotOfItsKind { kind })?;
+    Ok(Plaintext::new(kind, bytes))
 }
 
 /// The parts between the commas, still in base64.
@@ -212,6 +244,19 @@ impl<'t> Fields<'t> {
         let present = [data, iv, tag, kind].iter().all(|field| !field.is_empty());
         present.then_some(Self { data, iv, tag, kind })
     }
+
+    /// Counts from the end, where the lengths of a usual nonce and tag tell all places but that of the type.
+    fn split_usual(text: &'t [u8]) -> Option<Self> {
+        const IV_TEXT_LEN: usize = IV_LEN.div_ceil(3) * 4;
+        const TAG_TEXT_LEN: usize = TAG_LEN.div_ceil(3) * 4;
+        let inner = text.strip_prefix(PREFIX)?.strip_suffix(b"]")?;
+        let colon = inner.iter().rposition(|&byte| byte == b':')?;
+        let (rest, kind) = (inner[..colon].strip_suffix(b",type")?, &inner[colon + 1..]);
+        let (rest, tag) = rest.split_at(rest.len().checked_sub(TAG_TEXT_LEN)?);
+        let rest = rest.strip_suffix(b",tag:")?;
+        let (rest, iv) = rest.split_at(rest.len().checked_sub(IV_TEXT_LEN)?);
+        Some(Self { data: rest.strip_suffix(b",iv:")?, iv, tag, kind })
+    }
 }
 
 fn split_once<'t>(text: &'t [u8], separator: &[u8]) -> Option<(&'t [u8], &'t [u8])> {
@@ -220,7 +265,7 @@ fn split_once<'t>(text: &'t [u8], separator: &[u8]) -> Option<(&'t [u8], &'t [u8
 }
 
 /// sops: Go's decoder wants the padding, but does not look at the unused bits before it.
-const DECODER: GeneralPurpose = GeneralPurpose::new(
+static DECODER: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
 );
@@ -330,6 +375,38 @@ mod tests {
             assert_eq!(sealed.to_string(), text);
             let opened = open(text, aad).unwrap();
             assert!(opened == value(kind, plain), "{text}");
+        }
+    }
+
+    #[test]
+    fn usual_spellings_open_alike_on_the_short_way_and_others_are_left_to_the_long_one() {
+        let vector = VECTORS[0].4;
+        let short = |text: &str, aad: &str| open_usual(text.as_bytes(), &test_cipher(), &Aad::of_text(aad));
+        for (kind, plain, aad, _, text) in VECTORS {
+            assert!(short(text, aad).unwrap().unwrap() == value(kind, plain), "{text}");
+        }
+        assert_eq!(short(vector, "b:").unwrap().err(), Some(OpenError::NotAuthentic));
+        assert_eq!(short(VECTORS[1].4, "a:").unwrap().err(), Some(OpenError::NotAuthentic));
+        let as_number = vector.replace("type:str", "type:int");
+        assert_eq!(short(&as_number, "a:").unwrap().err(), Some(OpenError::NotOfItsKind { kind: Kind::Int }));
+        for other in [
+            format!("{vector} "),
+            format!("{vector}\nnext,type:str]"),
+            vector.replace("DB5f", "DB\n5f"),
+            vector.replace("DB5f", "DB,5"),
+            vector.replace("DB5fCO4=", ""),
+            vector.replace("QEFC", "QEF\""),
+            vector.replace("yQ==", "yQA="),
+            vector.replace("yQ==", "yQAA"),
+            vector.replace("Xl8=", "Xl8A"),
+            vector.replace("Xl8=", "Xw=="),
+            vector.replace(",tag:", ",tag;"),
+            vector.replace(",iv:", ",iv;"),
+            vector.replace(":str", ":other"),
+            vector.replace(",type:str", ""),
+            String::new(),
+        ] {
+            assert!(short(&other, "a:").is_none(), "{other}");
         }
     }
 

@@ -8,7 +8,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::cipher::{self, Cipher, EncryptedValue, OpenError, ParseValueError};
 use crate::document::{
-    Comment, Document, FindError, Leaf, LeafStyle, METADATA_KEY, Patch, Place, Spot, Target, WalkError, walk,
+    Comment, Document, FindError, Leaf, LeafStyle, METADATA_KEY, Patch, Spot, Target, WalkError, walk,
 };
 use crate::key_path::{Aad, KeyPath, Step, TreePath};
 use crate::mac::{MacError, MacHasher, MacVerified};
@@ -179,38 +179,45 @@ impl SealedFile {
     fn open_values(self, key: &DataKey) -> Result<(OpenFile, MacHasher), FileError> {
         metadata::check_version(&self.metadata.version)?;
         let Self { store, document, metadata } = self;
-        let cipher = Cipher::new(key);
         let selection = Selection::compile(&metadata.selection)?;
-        let mut mac = MacHasher::new(metadata.mac_only_encrypted);
+        let opener = Opener { store, document: &document, cipher: Cipher::new(key) };
         let mut spots = Vec::new();
+        let mut leaves = Vec::new();
         let mut odd_comments = Vec::new();
         let text = document.bytes();
         walk(&document, &selection, |place| -> Result<(), FileError> {
             let aad = place.path.aad();
-            let spot = match place.spot {
+            let (spot, leaf) = match place.spot {
                 Spot::Leaf(leaf) => {
-                    let spot = open_leaf(store, &document, leaf, &place, aad, &cipher)?;
-                    if let Some(value) = &spot.value
-                        && (place.selected || !metadata.mac_only_encrypted)
-                    {
-                        mac.update(value);
-                    }
-                    spot
+                    let spot =
+                        OpenSpot { span: leaf.span, sealed: None, value: None, aad, in_flow: leaf.in_flow };
+                    (spot, Some(ClosedLeaf { leaf, selected: place.selected }))
                 }
                 Spot::Comment(comment) => {
                     let sealed = comment.span.of(text);
-                    let value = place.selected.then(|| open_comment(sealed, place.path, &cipher)).flatten();
+                    let value =
+                        place.selected.then(|| open_comment(sealed, place.path, &opener.cipher)).flatten();
                     if place.selected && value.is_none() && !sealed.is_empty() {
                         odd_comments.push(Position::of(text, comment.span.start));
                     }
                     let (aad, value) = value.map_or((aad, None), |(aad, value)| (aad, Some(value)));
                     let sealed = value.is_some().then(|| sealed_part(text, place.spot));
-                    OpenSpot { span: comment.span, sealed, value, aad, in_flow: false }
+                    (OpenSpot { span: comment.span, sealed, value, aad, in_flow: false }, None)
                 }
             };
             spots.push(spot);
+            leaves.push(leaf);
             Ok(())
         })?;
+        opener.open_all(&leaves, &mut spots).map_err(|failure| failure.in_file(&document, &selection))?;
+        let mut mac = MacHasher::new(metadata.mac_only_encrypted);
+        for (leaf, spot) in leaves.iter().zip(&spots) {
+            if let (Some(leaf), Some(value)) = (leaf, &spot.value)
+                && (leaf.selected || !metadata.mac_only_encrypted)
+            {
+                mac.update(value);
+            }
+        }
         Ok((OpenFile { store, document, metadata, spots, odd_comments, verified: None }, mac))
     }
 
@@ -223,33 +230,113 @@ impl SealedFile {
     }
 }
 
-fn open_leaf(
-    store: &dyn Store,
-    document: &Document,
-    leaf: &Leaf,
-    place: &Place<'_, '_>,
-    aad: Aad,
-    cipher: &Cipher,
-) -> Result<OpenSpot, FileError> {
-    let written = store.read(document, leaf)?;
-    let stays = |value: &Option<Plaintext>| value.as_ref().is_none_or(Plaintext::is_empty);
-    if !place.selected || stays(&written) {
-        return Ok(OpenSpot { span: leaf.span, sealed: None, value: written, aad, in_flow: leaf.in_flow });
+/// A leaf whose value is to be read.
+struct ClosedLeaf<'d> {
+    leaf: &'d Leaf,
+    selected: bool,
+}
+
+/// What it takes to open the leaves of a file.
+struct Opener<'d> {
+    store: &'static dyn Store,
+    document: &'d Document,
+    cipher: Cipher,
+}
+
+/// The leaf that could not be opened, by its number, and why.
+struct LeafFailure {
+    number: usize,
+    problem: LeafProblem,
+}
+
+enum LeafProblem {
+    Unreadable(ParseError),
+    NotOpening(ValueProblem),
+}
+
+/// So many leaves are worth a second thread.
+const LEAVES_FOR_TWO: usize = 500;
+
+impl Opener<'_> {
+    /// Puts the value of each leaf into the spot with its number; the first that has none stops it.
+    fn open_all(&self, leaves: &[Option<ClosedLeaf<'_>>], spots: &mut [OpenSpot]) -> Result<(), LeafFailure> {
+        if leaves.len() < LEAVES_FOR_TWO {
+            return self.open_some(leaves, spots, 0);
+        }
+        let half = leaves.len() / 2;
+        let (first, second) = leaves.split_at(half);
+        let (first_spots, second_spots) = spots.split_at_mut(half);
+        std::thread::scope(|scope| {
+            let helper = scope.spawn(|| self.open_some(second, second_spots, half));
+            self.open_some(first, first_spots, 0)?;
+            helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
     }
-    let written = written.expect("a value that is left out stays as it is");
-    let opened = match written.kind() {
-        Kind::Str => EncryptedValue::parse(written.expose())
-            .map_err(ValueProblem::from)
-            .and_then(|sealed| Ok(sealed.open(cipher, &aad)?)),
-        kind => Err(ValueProblem::Plain { kind }),
-    };
-    let value = opened.map_err(|problem| FileError::Value {
-        path: place.path.clone(),
-        position: Position::of(document.bytes(), leaf.span.start),
-        problem,
-    })?;
-    let sealed = Some(sealed_part(document.bytes(), place.spot));
-    Ok(OpenSpot { span: leaf.span, sealed, value: Some(value), aad, in_flow: leaf.in_flow })
+
+    fn open_some(
+        &self,
+        leaves: &[Option<ClosedLeaf<'_>>],
+        spots: &mut [OpenSpot],
+        first_number: usize,
+    ) -> Result<(), LeafFailure> {
+        for (at, (leaf, spot)) in leaves.iter().zip(spots).enumerate() {
+            if let Some(leaf) = leaf {
+                let failed = |problem| LeafFailure { number: first_number + at, problem };
+                (spot.sealed, spot.value) = self.open_leaf(leaf, &spot.aad).map_err(failed)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The value of a leaf, and its sealed text if it was sealed.
+    fn open_leaf(
+        &self,
+        &ClosedLeaf { leaf, selected }: &ClosedLeaf<'_>,
+        aad: &Aad,
+    ) -> Result<(Option<Span>, Option<Plaintext>), LeafProblem> {
+        let (document, cipher) = (self.document, &self.cipher);
+        if selected
+            && let Some(span) = self.store.written(document, leaf)
+            && let Some(opened) = cipher::open_usual(span.of(document.bytes()), cipher, aad)
+        {
+            let value = opened.map_err(|error| LeafProblem::NotOpening(error.into()))?;
+            return Ok((Some(span), Some(value)));
+        }
+        let written = self.store.read(document, leaf).map_err(LeafProblem::Unreadable)?;
+        let Some(value) = written.as_ref().filter(|value| selected && !value.is_empty()) else {
+            return Ok((None, written));
+        };
+        let opened = match value.kind() {
+            Kind::Str => EncryptedValue::parse(value.expose())
+                .map_err(ValueProblem::from)
+                .and_then(|sealed| Ok(sealed.open(cipher, aad)?)),
+            kind => Err(ValueProblem::Plain { kind }),
+        };
+        let value = opened.map_err(LeafProblem::NotOpening)?;
+        Ok((Some(sealed_part(document.bytes(), Spot::Leaf(leaf))), Some(value)))
+    }
+}
+
+impl LeafFailure {
+    /// The failure with its place: paths are not kept for each leaf, so the tree is walked once more.
+    fn in_file(self, document: &Document, selection: &Selection) -> FileError {
+        let problem = match self.problem {
+            LeafProblem::Unreadable(error) => return error.into(),
+            LeafProblem::NotOpening(problem) => problem,
+        };
+        let mut number = 0;
+        let mut place_of_failure = (KeyPath::root(), 0);
+        let walked = walk(document, selection, |place| -> Result<(), WalkError> {
+            if let (Spot::Leaf(leaf), true) = (place.spot, number == self.number) {
+                place_of_failure = (place.path.clone(), leaf.span.start);
+            }
+            number += 1;
+            Ok(())
+        });
+        debug_assert!(walked.is_ok(), "the tree was walked before");
+        let (path, start) = place_of_failure;
+        FileError::Value { path, position: Position::of(document.bytes(), start), problem }
+    }
 }
 
 /// Opens a comment, bound to its path or to that of a map around it.
@@ -265,7 +352,7 @@ fn open_comment(text: &[u8], path: &KeyPath, cipher: &Cipher) -> Option<(Aad, Pl
             let one_line = !value.expose().iter().any(|byte| matches!(byte, b'\n' | b'\r'));
             return one_line.then_some((aad, value));
         }
-        if path.components().is_empty() {
+        if path.is_root() {
             return None;
         }
         path.pop();
@@ -602,8 +689,8 @@ impl Change<'_> {
             Step::Key(key) => Some(key),
             Step::Index(_) => None,
         });
-        let mut above = path.components().iter();
-        keys.all(|key| above.next() == Some(key))
+        let mut above = path.components();
+        keys.all(|key| above.next() == Some(key.as_str()))
     }
 
     /// Whether these are the values that were asked for.

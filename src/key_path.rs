@@ -5,7 +5,10 @@ use std::fmt;
 /// The map keys from the root to a leaf or comment. List indices are not part of it, as in sops.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct KeyPath {
-    components: Vec<String>,
+    /// Every key followed by a colon: one buffer for all, since a walk comes by every key of a file.
+    joined: String,
+    /// Where in it each key ends.
+    ends: Vec<usize>,
 }
 
 impl KeyPath {
@@ -14,19 +17,28 @@ impl KeyPath {
         Self::default()
     }
 
+    /// Whether this is the root.
+    pub fn is_root(&self) -> bool {
+        self.ends.is_empty()
+    }
+
     /// The keys, outermost first.
-    pub fn components(&self) -> &[String] {
-        &self.components
+    pub fn components(&self) -> impl Iterator<Item = &str> {
+        let starts = std::iter::once(0).chain(self.ends.iter().map(|end| end + 1));
+        starts.zip(&self.ends).map(|(start, &end)| &self.joined[start..end])
     }
 
     /// Goes down into `key`.
     pub fn push(&mut self, key: &str) {
-        self.components.push(key.to_owned());
+        self.joined.push_str(key);
+        self.ends.push(self.joined.len());
+        self.joined.push(':');
     }
 
     /// Goes up by one key.
     pub fn pop(&mut self) {
-        self.components.pop();
+        self.ends.pop();
+        self.joined.truncate(self.ends.last().map_or(0, |end| end + 1));
     }
 
     /// The additional data that binds a value to this path.
@@ -34,25 +46,25 @@ impl KeyPath {
     /// SOPS 3.13: every key followed by a colon, unescaped; `:` alone for the root, where only
     /// comments can stand.
     pub fn aad(&self) -> Aad {
-        let mut joined = self.components.join(":").into_bytes();
-        joined.push(b':');
-        Aad(joined)
+        if self.is_root() { Aad(b":".to_vec()) } else { Aad(self.joined.as_bytes().to_vec()) }
     }
 }
 
 impl FromIterator<String> for KeyPath {
     fn from_iter<I: IntoIterator<Item = String>>(keys: I) -> Self {
-        Self { components: keys.into_iter().collect() }
+        let mut path = Self::root();
+        keys.into_iter().for_each(|key| path.push(&key));
+        path
     }
 }
 
 impl fmt::Display for KeyPath {
     /// `["a"]["b"]`, as `--extract` and `set` take it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.components.is_empty() {
+        if self.is_root() {
             return f.write_str("(top level)");
         }
-        self.components.iter().try_for_each(|key| write!(f, "[{key:?}]"))
+        self.components().try_for_each(|key| write!(f, "[{key:?}]"))
     }
 }
 
@@ -157,6 +169,20 @@ mod tests {
         path.push("app");
         path.push("db:x");
         assert_eq!(path.aad().as_bytes(), b"app:db:x:");
+    }
+
+    #[test]
+    fn a_path_gives_its_keys_back_whatever_is_in_them() {
+        let keys = ["", "a:b", ":", "é", "c"];
+        let mut path: KeyPath = keys.map(str::to_owned).into_iter().collect();
+        assert_eq!(path.to_string(), r#"[""]["a:b"][":"]["é"]["c"]"#);
+        assert_eq!(path.aad().as_bytes(), ":a:b:::é:c:".as_bytes());
+        for len in (0..keys.len()).rev() {
+            path.pop();
+            assert_eq!(path.components().collect::<Vec<_>>(), keys[..len]);
+        }
+        assert!(path.is_root());
+        assert_eq!(path, KeyPath::root());
     }
 
     #[test]

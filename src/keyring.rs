@@ -17,6 +17,11 @@ pub trait KeyService: Send + Sync {
     /// Unwraps; `Ok(None)` when there is no credential for `key`.
     fn unwrap(&self, key: &MasterKey, wrapped: &WrappedKey) -> Result<Option<KeyPart>, ProviderError>;
 
+    /// Whether a credential for `key` lies ready, as far as that can be told without unwrapping anything.
+    fn holds(&self, _key: &MasterKey) -> bool {
+        false
+    }
+
     /// Where credentials were looked for so far.
     fn sources(&self) -> Vec<SourceReport> {
         Vec::new()
@@ -30,6 +35,10 @@ impl KeyService for Session {
 
     fn unwrap(&self, key: &MasterKey, wrapped: &WrappedKey) -> Result<Option<KeyPart>, ProviderError> {
         key.unwrap(wrapped, self)
+    }
+
+    fn holds(&self, key: &MasterKey) -> bool {
+        matches!(key, MasterKey::Age(recipient) if recipient.is_held_in(self))
     }
 
     fn sources(&self) -> Vec<SourceReport> {
@@ -264,13 +273,28 @@ impl Keyring {
 
     fn unlock_group(&self, group: &KeyGroup, part_len: usize) -> (Option<KeyPart>, Vec<Attempt>) {
         let mut attempts = Vec::new();
-        for member in self.order.sorted(group) {
+        for member in self.in_order(group) {
             match self.unlock_member(member, part_len) {
                 Ok(part) => return (Some(part), attempts),
                 Err(reasons) => attempts.push(Attempt { key: member.key.clone(), reasons }),
             }
         }
         (None, attempts)
+    }
+
+    /// The members of a group as they are to be tried.
+    ///
+    /// Among neighbours of one type those that will open come first: whoever is one of many recipients need not
+    /// try the keys of all others.
+    fn in_order<'g>(&self, group: &'g KeyGroup) -> Vec<&'g GroupKey> {
+        let mut members = self.order.sorted(group);
+        let is_held = |member: &&GroupKey| self.services.iter().any(|service| service.holds(&member.key));
+        for neighbours in members.chunk_by_mut(|one, next| one.key.provider_id() == next.key.provider_id()) {
+            if neighbours.len() > 1 {
+                neighbours.sort_by_cached_key(|member| !is_held(member));
+            }
+        }
+        members
     }
 
     fn unlock_member(&self, member: &GroupKey, part_len: usize) -> Result<KeyPart, Vec<AttemptReason>> {
@@ -358,6 +382,7 @@ mod tests {
     struct FakeService {
         credentials: Vec<&'static str>,
         failing: Vec<&'static str>,
+        at_hand: Vec<&'static str>,
         asked: Arc<Mutex<Vec<String>>>,
     }
 
@@ -383,6 +408,10 @@ mod tests {
             let hex = wrapped.as_str();
             let byte = |at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
             Ok(Some(KeyPart::from_bytes((0..hex.len()).step_by(2).map(byte).collect())))
+        }
+
+        fn holds(&self, key: &MasterKey) -> bool {
+            self.at_hand.contains(&key.to_string().as_str())
         }
     }
 
@@ -472,6 +501,40 @@ mod tests {
         assert_eq!(tried(DecryptionOrder::default()), "ssh-ed25519 A P K1 G K2");
         assert_eq!(tried(DecryptionOrder::parse("gcp_kms,x,kms").unwrap()), "G K1 K2 P ssh-ed25519 A");
         assert_eq!(tried(DecryptionOrder::of_file()), "K1 G K2 P ssh-ed25519 A");
+    }
+
+    #[test]
+    fn among_neighbours_of_one_type_the_keys_at_hand_are_tried_first() {
+        let mut mixed = KeyGroup::of_keys([
+            key(ProviderId::Pgp, "A"),
+            key(ProviderId::Pgp, "B"),
+            key(ProviderId::Kms, "K1"),
+            key(ProviderId::Kms, "K2"),
+            key(ProviderId::Pgp, "C"),
+        ]);
+        for member in &mut mixed.0 {
+            member.wrapped = Some(WrappedKey::new("00"));
+        }
+        let tried = |order: DecryptionOrder| {
+            let service = FakeService { at_hand: vec!["B", "C", "K2"], ..FakeService::default() };
+            assert!(keyring(&service).with_order(order).unlock(std::slice::from_ref(&mixed), 0).is_err());
+            service.asked.lock().unwrap().join(" ")
+        };
+        assert_eq!(tried(DecryptionOrder::default()), "B C A K2 K1");
+        assert_eq!(tried(DecryptionOrder::of_file()), "B A K2 K1 C");
+    }
+
+    #[test]
+    fn the_recipients_of_an_identity_at_hand_are_known_without_unwrapping() {
+        let recipient_of = |key_file: &str| {
+            let line = key_file.lines().find_map(|line| line.strip_prefix("# public key: ")).unwrap();
+            key(ProviderId::Age, line)
+        };
+        let secret = TEST_KEY.lines().find(|line| line.starts_with("AGE-")).unwrap();
+        let session = Session::new(crate::Env::from_iter([("SOPS_AGE_KEY", secret)]));
+        assert!(session.holds(&recipient_of(TEST_KEY)));
+        assert!(!session.holds(&recipient_of(OTHER_KEY)));
+        assert!(!session.holds(&key(ProviderId::Pgp, "A")));
     }
 
     #[test]
@@ -583,7 +646,11 @@ mod tests {
                 let opened = EncryptedValue::parse(leaf.expose()).unwrap().open(cipher, &path.aad()).unwrap();
                 mac.update(&opened);
                 let text = std::str::from_utf8(opened.expose()).unwrap();
-                out.push(format!("{} {} {text}", path.components().join("."), opened.kind().name()));
+                out.push(format!(
+                    "{} {} {text}",
+                    path.components().collect::<Vec<_>>().join("."),
+                    opened.kind().name()
+                ));
             }
             Tree::Leaf(leaf) => mac.update(leaf),
         }

@@ -11,6 +11,7 @@ pub mod go_regex;
 pub mod key_path;
 pub mod keyring;
 pub mod mac;
+pub mod manual;
 pub mod metadata;
 pub mod provider;
 pub mod secret;

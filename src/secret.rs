@@ -4,6 +4,8 @@
 //! `Clone` or serde, so a secret can be neither logged nor copied by accident; [`SecretText::expose`]
 //! and its siblings are the only ways to look, which makes `grep expose` the audit.
 
+use std::io::Read;
+
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 /// Length of a data key in bytes.
@@ -123,12 +125,17 @@ impl SecretText {
     pub fn push(&mut self, bytes: &[u8]) {
         let needed = self.0.len() + bytes.len();
         if needed > self.0.capacity() {
-            let mut larger = Vec::with_capacity(needed.max(2 * self.0.capacity()));
-            larger.extend_from_slice(&self.0);
-            self.0.zeroize();
-            self.0 = larger;
+            self.grow(needed.max(2 * self.0.capacity()));
         }
         self.0.extend_from_slice(bytes);
+    }
+
+    /// Moves to a buffer of `capacity` bytes and wipes the old one.
+    fn grow(&mut self, capacity: usize) {
+        let mut larger = Vec::with_capacity(capacity);
+        larger.extend_from_slice(&self.0);
+        self.0.zeroize();
+        self.0 = larger;
     }
 
     /// Appends the UTF-8 of `text`.
@@ -160,19 +167,22 @@ impl SecretText {
     }
 
     /// Reads `source` to its end, growing without leaving copies behind.
-    pub fn read_from(source: &mut impl std::io::Read, size_hint: usize) -> std::io::Result<Self> {
-        let mut text = Self::with_capacity(size_hint + 1);
-        let mut chunk = Zeroizing::new(vec![0u8; (size_hint + 1).clamp(512, 64 * 1024)]);
+    pub fn read_from(source: &mut impl Read, size_hint: usize) -> std::io::Result<Self> {
+        let mut text = Self::with_capacity(size_hint + MIN_ROOM);
         loop {
-            match source.read(&mut chunk) {
-                Ok(0) => return Ok(text),
-                Ok(n) => text.push(&chunk[..n]),
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+            // No more than there is room for: a buffer that the standard library outgrows is not wiped.
+            let room = text.0.capacity() - text.0.len();
+            let read = source.by_ref().take(room as u64).read_to_end(&mut text.0)?;
+            if read < room {
+                return Ok(text);
             }
+            text.grow(2 * text.0.capacity());
         }
     }
 }
+
+/// Into less room than this the standard library reads by way of the stack.
+const MIN_ROOM: usize = 64;
 
 /// A fixed-size scratch buffer that is wiped when it goes out of scope.
 pub(crate) fn scratch(len: usize) -> Zeroizing<Vec<u8>> {
@@ -200,6 +210,27 @@ mod tests {
             text.push_str("abc");
         }
         assert_eq!(text.expose(), "abc".repeat(100).as_bytes());
+    }
+
+    #[test]
+    fn a_text_is_read_to_its_end_whatever_its_size_was_thought_to_be() {
+        let bytes: Vec<u8> = (0..100_000u32).map(|at| (at % 251) as u8).collect();
+        for len in [0, 1, 31, 63, 64, 65, 127, 128, 129, 4096, 100_000] {
+            for hint in [0, 1, len, len + 1, 2 * len] {
+                let text = SecretText::read_from(&mut &bytes[..len], hint).unwrap();
+                assert_eq!(text.expose(), &bytes[..len]);
+                let slow = &mut std::io::BufReader::with_capacity(7, &bytes[..len]);
+                assert_eq!(SecretText::read_from(slow, hint).unwrap().expose(), &bytes[..len]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_text_of_the_size_that_was_said_is_read_into_one_buffer() {
+        for len in [0, 1, 500, 70_000] {
+            let text = SecretText::read_from(&mut vec![7; len].as_slice(), len).unwrap();
+            assert!(text.0.capacity() < len + 2 * MIN_ROOM, "{} for {len}", text.0.capacity());
+        }
     }
 
     #[test]

@@ -190,7 +190,7 @@ impl Selection {
 
     /// The scope of what is at `path`.
     pub fn scope(&self, path: &KeyPath) -> Scope {
-        path.components().iter().fold(self.root(), |scope, key| self.within(scope, key))
+        path.components().fold(self.root(), |scope, key| self.within(scope, key))
     }
 
     /// As [`selects_value`](Self::selects_value), with the keys already looked at.

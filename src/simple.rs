@@ -23,9 +23,8 @@
 
 use std::collections::HashSet;
 
-use crate::document::{FindError, METADATA_KEY};
 use crate::file::{FileError, OpenFile, PlainFile, SealedFile};
-use crate::key_path::{Step, TreePath};
+use crate::key_path::TreePath;
 use crate::keyring::{Keyring, UnlockError, WrapError};
 use crate::metadata::{FORMAT_VERSION, Metadata};
 use crate::provider::{GroupKey, KeyGroup, MasterKey};
@@ -100,6 +99,14 @@ pub fn decrypt(
     open(text, store, keyring, mac)?.file.plain_text().map_err(SimpleError::Print)
 }
 
+/// A file that was encrypted.
+pub struct Encrypted {
+    /// Its text.
+    pub text: SecretText,
+    /// Whether the file had aliases: they are copies of what they name now, for a sealed value is bound to its place.
+    pub aliases_expanded: bool,
+}
+
 /// Encrypts a file for the key groups of `metadata`, with a new data key.
 pub fn encrypt(
     text: SecretText,
@@ -107,10 +114,12 @@ pub fn encrypt(
     metadata: Metadata,
     keyring: &Keyring,
     printing: Printing,
-) -> Result<SecretText, SimpleError> {
+) -> Result<Encrypted, SimpleError> {
     let plain = plain_file(text, store, printing)?;
+    let aliases_expanded = plain.document().aliases_expanded;
     let new_file = prepare(metadata, keyring)?;
-    plain.seal(&new_file.key, new_file.metadata, printing.style).map_err(SimpleError::Seal)
+    let text = plain.seal(&new_file.key, new_file.metadata, printing.style).map_err(SimpleError::Seal)?;
+    Ok(Encrypted { text, aliases_expanded })
 }
 
 fn plain_file(
@@ -218,18 +227,11 @@ impl Opened {
 
     /// Sealed again with `path` set to `value`; `None` when nothing changed.
     pub fn set(self, path: &TreePath, value: &Tree, style: Style) -> Result<Option<SecretText>, SimpleError> {
-        if names_metadata(path) {
-            return Err(SimpleError::Change(FileError::AlreadySealed));
-        }
         self.file.set(&self.key, path, value, style).map_err(SimpleError::Change)
     }
 
     /// Sealed again without what `path` names.
     pub fn unset(self, path: &TreePath, style: Style) -> Result<Option<SecretText>, SimpleError> {
-        if names_metadata(path) {
-            let nothing_there = FindError::NoSuchKey { key: METADATA_KEY.to_owned() };
-            return Err(SimpleError::Change(nothing_there.into()));
-        }
         self.file.unset(&self.key, path, style).map_err(SimpleError::Change)
     }
 
@@ -288,11 +290,6 @@ impl Opened {
             keyring.wrap(&mut metadata.key_groups, metadata.shamir_threshold, &key)?;
         self.file.rotate(&key, style).map_err(SimpleError::Seal)
     }
-}
-
-/// Whether `path` leads into the metadata block, which is no part of the values.
-fn names_metadata(path: &TreePath) -> bool {
-    matches!(path.steps().first(), Some(Step::Key(key)) if key == METADATA_KEY)
 }
 
 /// sops: an edited file names the program that wrote it, if the file's was an older one.
@@ -437,5 +434,159 @@ pub fn is_sealed(text: SecretText, store: &'static dyn Store) -> Result<bool, Si
         Ok(file) => Ok(!file.metadata().mac.is_empty() && !file.metadata().version.is_empty()),
         Err(FileError::NotSealed) => Ok(false),
         Err(error) => Err(SimpleError::Sealed(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Env;
+    use crate::document::FindError;
+    use crate::provider::Session;
+    use crate::selection::SelectionRule;
+    use crate::store::Format;
+
+    const TEST_KEY: &str = include_str!("../testdata/keys/age-test.txt");
+    const OTHER_KEY: &str = include_str!("../testdata/keys/age-other.txt");
+    const STYLE: Style = Style { indent: 4 };
+
+    fn store() -> &'static dyn Store {
+        Format::Yaml.store().unwrap()
+    }
+
+    fn printing(reprint: bool) -> Printing {
+        Printing { store: store(), style: STYLE, reprint }
+    }
+
+    fn keyring(key_file: &str) -> Keyring {
+        let secret = key_file.lines().find(|line| line.starts_with("AGE-")).unwrap();
+        Keyring::new(Session::new(Env::from_iter([("SOPS_AGE_KEY", secret)])))
+    }
+
+    fn key(key_file: &str) -> MasterKey {
+        let recipient = key_file.lines().find_map(|line| line.strip_prefix("# public key: ")).unwrap();
+        crate::provider::ProviderId::Age.provider().parse_key(recipient).unwrap()
+    }
+
+    fn text(text: &str) -> SecretText {
+        SecretText::copy_of(text.as_bytes())
+    }
+
+    fn shown(text: &SecretText) -> &str {
+        std::str::from_utf8(text.expose()).unwrap()
+    }
+
+    fn sealed(plain: &str) -> SecretText {
+        let metadata = Metadata::new(vec![KeyGroup::of_keys([key(TEST_KEY)])], SelectionRule::default());
+        encrypt(text(plain), store(), metadata, &keyring(TEST_KEY), printing(false)).unwrap().text
+    }
+
+    fn opened(sealed: &SecretText) -> Opened {
+        open(text(shown(sealed)), store(), &keyring(TEST_KEY), MacCheck::Required).unwrap()
+    }
+
+    fn decrypted(sealed: SecretText, key_file: &str) -> Result<String, SimpleError> {
+        decrypt(sealed, store(), &keyring(key_file), MacCheck::Required).map(|plain| shown(&plain).to_owned())
+    }
+
+    #[test]
+    fn a_text_comes_back() {
+        let plain = "a: 1\nb:\n  - x # y\n";
+        assert_eq!(decrypted(sealed(plain), TEST_KEY).unwrap(), plain);
+        assert!(matches!(decrypted(sealed(plain), OTHER_KEY), Err(SimpleError::Unlock(_))));
+    }
+
+    #[test]
+    fn a_reprint_is_in_normal_form_on_both_ways() {
+        let plain = "b:\n  c: 1\n";
+        let metadata = Metadata::new(vec![KeyGroup::of_keys([key(TEST_KEY)])], SelectionRule::default());
+        let wide = Printing { style: Style { indent: 6 }, ..printing(true) };
+        let sealed_wide = encrypt(text(plain), store(), metadata, &keyring(TEST_KEY), wide).unwrap();
+        assert_eq!(decrypted(sealed_wide.text, TEST_KEY).unwrap(), "b:\n      c: 1\n");
+        assert_eq!(shown(&opened(&sealed(plain)).plain_text(printing(true)).unwrap()), "b:\n    c: 1\n");
+    }
+
+    #[test]
+    fn keys_come_and_go_with_a_new_data_key() {
+        let before = sealed("a: 1\n");
+        let change = KeyChange { added: vec![key(OTHER_KEY), key(TEST_KEY)], removed: vec![key(TEST_KEY)] };
+        assert!(!change.is_empty() && KeyChange::default().is_empty());
+        let after = opened(&before).rotate(change, &keyring(TEST_KEY), STYLE).unwrap();
+        assert!(matches!(decrypted(text(shown(&after)), TEST_KEY), Err(SimpleError::Unlock(_))));
+        assert_eq!(decrypted(after, OTHER_KEY).unwrap(), "a: 1\n");
+        let nobody = KeyChange { added: Vec::new(), removed: vec![key(TEST_KEY)] };
+        let error = opened(&before).rotate(nobody, &keyring(TEST_KEY), STYLE).err().unwrap();
+        assert!(matches!(error, SimpleError::Wrap(WrapError::EmptyGroup { group: 0 })));
+    }
+
+    #[test]
+    fn a_key_update_tells_what_comes_and_goes_and_keeps_the_values() {
+        let before = sealed("a: 1\n");
+        let plan = |keys: &[&str]| {
+            let groups = vec![KeyGroup::of_keys(keys.iter().map(|file| key(file)))];
+            plan_key_update(text(shown(&before)), store(), groups).unwrap()
+        };
+        assert!(plan(&[TEST_KEY]).is_empty());
+        let update = plan(&[OTHER_KEY, TEST_KEY]);
+        let (own, other) = (key(TEST_KEY).to_string(), key(OTHER_KEY).to_string());
+        let change = GroupChange { kept: vec![own.clone()], added: vec![other.clone()], removed: Vec::new() };
+        assert_eq!(update.group_changes, [change]);
+        let update = plan(&[OTHER_KEY]);
+        assert_eq!(
+            update.group_changes,
+            [GroupChange { kept: vec![], added: vec![other], removed: vec![own] }]
+        );
+        let after = update.apply(&keyring(TEST_KEY), STYLE).unwrap();
+        assert_eq!(shown(&before).lines().next(), shown(&after).lines().next());
+        assert_eq!(decrypted(after, OTHER_KEY).unwrap(), "a: 1\n");
+    }
+
+    #[test]
+    fn the_metadata_is_no_value() {
+        let before = sealed("a: 1\n");
+        let path = TreePath::parse(r#"["sops"]["mac"]"#).unwrap();
+        let error = opened(&before).set(&path, &Tree::text("x"), STYLE).err().unwrap();
+        assert!(matches!(error, SimpleError::Change(FileError::AlreadySealed)));
+        let error = opened(&before).unset(&path, STYLE).err().unwrap();
+        assert!(matches!(error, SimpleError::Change(FileError::Find(FindError::NoSuchKey { .. }))));
+    }
+
+    #[test]
+    fn a_text_that_cannot_be_sealed_can_be_mended() {
+        let before = sealed("a: 1\n");
+        let opened = opened(&before);
+        for broken in ["[", "- a\n", "a: 1\nsops: 2\n", ""] {
+            assert!(matches!(opened.edited(text(broken), STYLE), Err(SimpleError::Plain(_))), "{broken:?}");
+        }
+        assert!(opened.edited(text("a: 1\n"), STYLE).unwrap().is_none());
+        let after = opened.edited(text("a: 2\n"), STYLE).unwrap().unwrap();
+        assert_eq!(decrypted(after, TEST_KEY).unwrap(), "a: 2\n");
+    }
+
+    #[test]
+    fn editing_raises_an_older_version_and_keeps_a_later_one() {
+        let raised = |version: &str| {
+            let mut metadata = Metadata::new(Vec::new(), SelectionRule::default());
+            metadata.version = version.to_owned();
+            raise_version(&mut metadata);
+            metadata.version
+        };
+        for version in ["3.7.0", "3.13.2", "1.14", "v3.9.9"] {
+            assert_eq!(raised(version), FORMAT_VERSION, "{version}");
+        }
+        for version in ["3.13.3", "3.14.0", "10.0.0"] {
+            assert_eq!(raised(version), version);
+        }
+    }
+
+    #[test]
+    fn a_file_without_a_mac_opens_only_dangerously() {
+        let sealed = sealed("a: 1\n");
+        let mac = shown(&sealed).lines().find(|line| line.contains(" mac: ")).unwrap();
+        let without = shown(&sealed).replace(&format!("{mac}\n"), "");
+        assert!(matches!(decrypted(text(&without), TEST_KEY), Err(SimpleError::Open(FileError::Mac(_)))));
+        let opened = open(text(&without), store(), &keyring(TEST_KEY), MacCheck::DangerouslySkipped).unwrap();
+        assert_eq!(shown(&opened.plain_text(printing(false)).unwrap()), "a: 1\n");
+        assert!(!is_sealed(text(&without), store()).unwrap() && is_sealed(sealed, store()).unwrap());
     }
 }

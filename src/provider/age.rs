@@ -146,6 +146,11 @@ impl WrapKey for Recipient {
 }
 
 impl Recipient {
+    /// Whether its identity lies ready in `session`; a command is not asked.
+    pub(crate) fn is_held_in(&self, session: &Session) -> bool {
+        session.age.holds(session.env(), self)
+    }
+
     fn kind_not_available(&self) -> ProviderError {
         ProviderError::KindNotAvailable { kind: self.kind().plural(), key: self.text.clone() }
     }
@@ -189,12 +194,18 @@ pub(super) struct Identities {
 pub(super) struct Source {
     place: String,
     found: Result<Vec<x25519::Identity>, SourceOutcome>,
+    public_keys: OnceLock<Vec<String>>,
 }
 
 impl Identities {
     /// The sources that are the same for every recipient.
     fn standing(&self, env: &Env) -> &[Source] {
         self.standing.get_or_init(|| standing_sources(env))
+    }
+
+    /// Whether an identity of `recipient` is among those that lie ready.
+    fn holds(&self, env: &Env, recipient: &Recipient) -> bool {
+        self.standing(env).iter().any(|source| source.public_keys().contains(&recipient.text))
     }
 
     /// What `SOPS_AGE_KEY_CMD` gives for `recipient`; `None` when the variable is not set.
@@ -225,15 +236,25 @@ impl Identities {
 
 impl Source {
     fn new(place: impl Into<String>, found: Result<Vec<x25519::Identity>, String>) -> Self {
-        Self { place: place.into(), found: found.map_err(|reason| SourceOutcome::Rejected { reason }) }
+        Self::found(place, found.map_err(|reason| SourceOutcome::Rejected { reason }))
     }
 
     fn absent(place: impl Into<String>) -> Self {
-        Self { place: place.into(), found: Err(SourceOutcome::Absent) }
+        Self::found(place, Err(SourceOutcome::Absent))
+    }
+
+    fn found(place: impl Into<String>, found: Result<Vec<x25519::Identity>, SourceOutcome>) -> Self {
+        Self { place: place.into(), found, public_keys: OnceLock::new() }
     }
 
     fn identities(&self) -> &[x25519::Identity] {
         self.found.as_deref().unwrap_or_default()
+    }
+
+    /// The recipients that the identities are those of.
+    fn public_keys(&self) -> &[String] {
+        let public = |identity: &x25519::Identity| identity.to_public().to_string();
+        self.public_keys.get_or_init(|| self.identities().iter().map(public).collect())
     }
 
     fn report(&self) -> SourceReport {

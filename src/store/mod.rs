@@ -5,7 +5,7 @@ pub mod yaml;
 use crate::document::{Document, Leaf, Node, Patch};
 use crate::key_path::TreePath;
 use crate::secret::SecretText;
-use crate::span::Position;
+use crate::span::{Position, Span};
 use crate::value::{Plaintext, Tree};
 
 /// One text format.
@@ -18,6 +18,11 @@ pub trait Store: Sync {
 
     /// The value of a leaf; `None` is null.
     fn read(&self, document: &Document, leaf: &Leaf) -> Result<Option<Plaintext>, ParseError>;
+
+    /// Where the text of a leaf stands, without quotes, when it is in one piece and has no tag.
+    ///
+    /// Escapes and line breaks are not looked for: the text is the value only if it holds none of them.
+    fn written(&self, document: &Document, leaf: &Leaf) -> Option<Span>;
 
     /// Puts the sealed form of `value` in the place of `leaf`.
     ///

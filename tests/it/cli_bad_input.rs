@@ -211,3 +211,26 @@ fn ten_thousand_levels() {
     let value = format!("{}1{}", "{\"a\":".repeat(10_000), "}".repeat(10_000));
     desk.run(["set", "a.yaml", r#"["port"]"#, &value]).fails(7);
 }
+
+/// Files this large are no values files, but they are handled and not refused.
+#[test]
+fn a_hundred_megabytes() {
+    const SIZE: usize = 100_000_000;
+    let desk = Desk::new();
+    let junk = vec![0x80_u8; SIZE];
+    std::fs::write(desk.path("junk.yaml"), &junk).unwrap();
+    desk.run(["encrypt", "-i", "junk.yaml"]).fails(2);
+    assert!(std::fs::read(desk.path("junk.yaml")).unwrap() == junk, "the junk was changed");
+    std::fs::remove_file(desk.path("junk.yaml")).unwrap();
+
+    let line = "  canary 0123456789 abcdefghijklmnopqrstuvwxyz ABCDEFGHIJKLMNOPQRSTUVWXYZ 0123456789\n";
+    let text = format!("first: canary\nlong: |\n{}last: 1\n", line.repeat(SIZE / line.len()));
+    std::fs::write(desk.path("long.yaml"), &text).unwrap();
+    desk.run(["encrypt", "-i", "long.yaml"]).ok();
+    let sealed = desk.text("long.yaml");
+    assert!(!sealed.contains(CANARY) && sealed.len() > SIZE, "it was not sealed");
+    assert!(desk.plain("long.yaml") == text, "it does not come back as it was");
+    let cut = sealed.len() / 2;
+    std::fs::write(desk.path("long.yaml"), &sealed[..cut]).unwrap();
+    desk.run(["decrypt", "long.yaml"]).fails(1);
+}

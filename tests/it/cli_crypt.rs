@@ -386,3 +386,13 @@ fn version_and_help_are_printed() {
     }
     desk.run(["help", "nonsense"]).fails(1);
 }
+
+#[test]
+fn aliases_are_written_out_and_the_user_is_told() {
+    let desk = Desk::new();
+    desk.file("f.yaml", "a: &a canary one\nb: *a\n");
+    let run = desk.run(["encrypt", "-i", "f.yaml"]);
+    assert_eq!(run.code, Some(0));
+    assert!(run.stderr.contains("aliases of f.yaml were written out"), "{}", run.stderr);
+    assert_eq!(desk.plain("f.yaml"), "a: &a canary one\nb: canary one\n");
+}

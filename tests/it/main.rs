@@ -8,6 +8,8 @@ mod cli_keys;
 mod cli_legacy;
 mod cli_set;
 #[cfg(feature = "peers")]
+mod cli_sops;
+#[cfg(feature = "peers")]
 mod edits;
 #[cfg(feature = "peers")]
 mod generate;
@@ -18,5 +20,10 @@ mod interop;
 #[cfg(feature = "peers")]
 mod kube;
 mod layouts;
+mod manual;
+#[cfg(feature = "peers")]
+mod readme;
 mod round_trip;
+#[cfg(target_os = "linux")]
+mod safety;
 mod support;

@@ -142,7 +142,7 @@ fn private_folder(place: &Path) -> io::Result<PathBuf> {
     let mut builder = fs::DirBuilder::new();
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(&folder)?;
+    builder.recursive(false).create(&folder)?;
     Ok(folder)
 }
 

@@ -48,6 +48,10 @@ pub(crate) fn read(path: &Path) -> Result<SecretText, CommandError> {
 
 /// Reads stdin to its end.
 pub(crate) fn read_stdin() -> Result<SecretText, CommandError> {
+    use std::io::IsTerminal as _;
+    if io::stdin().is_terminal() {
+        ui::note("reading from the terminal; Ctrl+D on a line of its own ends the input");
+    }
     SecretText::read_from(&mut io::stdin().lock(), 0).map_err(|error| CommandError::reading("stdin", &error))
 }
 
@@ -105,7 +109,7 @@ impl HeldFile {
     }
 
     /// Whether the file is still the one that was read.
-    pub(crate) fn is_unchanged(&self) -> bool {
+    fn is_unchanged(&self) -> bool {
         fs::metadata(&self.target).is_ok_and(|now| Fingerprint::of(&now) == self.before)
     }
 
@@ -123,7 +127,10 @@ pub(crate) struct KnownFile {
 
 impl KnownFile {
     /// Puts `text` in the place of the file; `false` when it is no longer the file that was read.
-    pub(crate) fn replace(self, text: &SecretText) -> Result<bool, CommandError> {
+    pub(crate) fn replace(&self, text: &SecretText) -> Result<bool, CommandError> {
+        if fs::metadata(&self.name).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+            return Ok(false);
+        }
         let (_, held) = HeldFile::read(&self.name)?;
         if held.before != self.before {
             return Ok(false);
@@ -144,6 +151,15 @@ pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> Result<(), CommandError> 
     written.map_err(|error| write_error(path, &error))
 }
 
+/// Makes a folder and those above it, for their owner alone, where they are missing.
+pub(crate) fn create_private_folder(folder: Option<&Path>) -> io::Result<()> {
+    let Some(folder) = folder.filter(|folder| !folder.as_os_str().is_empty()) else { return Ok(()) };
+    let mut builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.recursive(true).create(folder)
+}
+
 /// Writes a file that must not exist yet, readable by its owner only.
 pub(crate) fn create_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut options = OpenOptions::new();
@@ -156,6 +172,23 @@ pub(crate) fn create_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
         let _ = fs::remove_file(path);
     }
     written
+}
+
+/// Fails early when a file could not be replaced, before somebody puts work into what is to replace it.
+pub(crate) fn ensure_replaceable(path: &Path) -> Result<(), CommandError> {
+    let target = target_of(path).map_err(|error| write_error(path, &error))?;
+    let folder = folder_of(&target);
+    let is_there = target.exists();
+    ensure_writable(folder)
+        .and_then(|()| if is_there { ensure_writable(&target) } else { Ok(()) })
+        .map_err(|error| write_error(path, &error))
+}
+
+fn folder_of(target: &Path) -> &Path {
+    match target.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
 }
 
 fn write_error(path: &Path, error: &io::Error) -> CommandError {
@@ -207,7 +240,7 @@ fn lock(file: &File, deadline: Instant) -> io::Result<bool> {
 #[cfg(unix)]
 fn is_no_lock(error: &io::Error) -> bool {
     use rustix::io::Errno;
-    let known = [Errno::NOTSUP, Errno::OPNOTSUPP, Errno::NOLCK, Errno::NOSYS, Errno::INVAL];
+    let known = [Errno::NOTSUP, Errno::OPNOTSUPP, Errno::NOLCK, Errno::NOSYS, Errno::INVAL, Errno::BADF];
     Errno::from_io_error(error).is_some_and(|error| known.contains(&error))
 }
 
@@ -230,10 +263,7 @@ fn target_of(path: &Path) -> io::Result<PathBuf> {
 
 /// Puts a file with `bytes` in the place of `target`, in one step that a crash leaves done or not done.
 fn replace(target: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = match target.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
+    let folder = folder_of(target);
     let old = match fs::metadata(target) {
         Ok(old) if old.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
         Ok(old) => Some(old),
@@ -303,7 +333,9 @@ impl NewFile {
     fn in_folder(folder: &Path, target: &Path, is_private: bool) -> io::Result<Self> {
         let mode = if is_private { 0o600 } else { 0o666 };
         let name = target.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let path = |attempt: u32| folder.join(format!(".{name}.orlop-{}-{attempt}", std::process::id()));
+        let start = format!(".{name}.orlop-");
+        remove_orphans(folder, &start);
+        let path = |attempt: u32| folder.join(format!("{start}{}-{attempt}", std::process::id()));
         if let Some(file) = nameless_file(folder, mode) {
             return Ok(Self { file, path: path(0), is_named: false });
         }
@@ -331,6 +363,30 @@ impl NewFile {
         self.is_named = false;
         Ok(())
     }
+}
+
+/// Removes what a process left that was killed in the instant between naming its new file and putting it in place.
+/// It is ciphertext, but in the way.
+fn remove_orphans(folder: &Path, start: &str) {
+    let process_of = |name: &str| name.strip_prefix(start)?.split('-').next()?.parse::<u32>().ok();
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let is_orphan =
+            entry.file_name().to_str().and_then(process_of).is_some_and(|process| !is_alive(process));
+        if is_orphan {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn is_alive(process: u32) -> bool {
+    Path::new("/proc").join(process.to_string()).exists()
+}
+
+/// Where processes cannot be asked after, every file may still be in use.
+#[cfg(not(target_os = "linux"))]
+fn is_alive(_: u32) -> bool {
+    true
 }
 
 /// A file in `folder` without a name, where there is such a thing.

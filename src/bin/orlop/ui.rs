@@ -124,10 +124,10 @@ pub(crate) fn show_key_update(update: &orlop::simple::KeyUpdate, is_colourful: b
     }
 }
 
-/// Waits until the user wants to see the editor again; `false` when nobody is there.
-pub(crate) fn wait_to_return_to_editor() -> bool {
+/// Says `what` Enter does and waits until it is pressed; `false` when nobody is there to do it.
+pub(crate) fn wait_for_enter(what: &str) -> bool {
     use std::io::IsTerminal as _;
-    note("Press Enter to return to the editor, or Ctrl+C to exit.");
+    note(what);
     let mut line = String::new();
     let read = io::stdin().lock().read_line(&mut line);
     // A terminal's user who presses Ctrl+D is there, and does not want to lose the text.

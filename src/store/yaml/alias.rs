@@ -44,7 +44,7 @@ struct Finder<'t, 'p> {
 
 impl<'t, 'p> Finder<'t, 'p> {
     fn node(&mut self, node: &'p Parsed) -> Result<(), ParseError> {
-        let anchor = node.anchor.map(|span| span.of(self.text));
+        let anchor = node.extras().anchor.map(|span| span.of(self.text));
         if let Some(anchor) = anchor {
             self.anchors.insert(anchor, node);
             self.open.push(anchor);
@@ -189,8 +189,8 @@ fn leaf_of(node: &Parsed, style: LeafStyle) -> Leaf {
         span: node.span,
         style,
         in_flow: false,
-        tag: node.tag.clone(),
-        tag_span: node.tag_span,
+        tag: node.extras().tag.clone(),
+        tag_span: node.extras().tag_span,
         parent_indent: -1,
         in_list: false,
         sealed_comment: false,

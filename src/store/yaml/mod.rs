@@ -1,9 +1,9 @@
 //! YAML as sops reads it, without reformatting.
 //!
-//! [`scan`] and [`parse`] read the text; [`tree`] arranges nodes and comments the way sops does; [`alias`] writes
-//! out aliases, which sealed files cannot have; [`scalar`] knows what scalars mean and how they are spelled;
-//! [`spell`] chooses a spelling in its place; [`emit`] prints new text in go-yaml's normal form; [`edit`] sets and
-//! removes values.
+//! `scan` and `parse` read the text; `tree` arranges nodes and comments the way sops does; `alias` writes out
+//! aliases, which sealed files cannot have; `scalar` knows what scalars mean and how they are spelled; `spell`
+//! chooses a spelling in its place; `emit` prints new text in go-yaml's normal form; `edit` sets and removes
+//! values.
 
 mod alias;
 mod edit;
@@ -43,6 +43,16 @@ impl Store for Yaml {
 
     fn read(&self, document: &Document, leaf: &Leaf) -> Result<Option<Plaintext>, ParseError> {
         spell::read(document.bytes(), leaf)
+    }
+
+    fn written(&self, _document: &Document, leaf: &Leaf) -> Option<Span> {
+        let Span { start, end } = leaf.span;
+        match leaf.style {
+            _ if leaf.tag.is_some() => None,
+            LeafStyle::Plain => Some(leaf.span),
+            LeafStyle::Single | LeafStyle::Double => Some(Span::new(start + 1, end - 1)),
+            LeafStyle::Block(_) => None,
+        }
     }
 
     fn seal_leaf(

@@ -23,6 +23,13 @@ pub(super) struct Parsed {
     pub(super) content: Content,
     /// The content without anchor and tag.
     pub(super) span: Span,
+    /// Most nodes have none: they would take most of the memory of a large text.
+    extras: Option<Box<Extras>>,
+}
+
+/// What stands around the content of a node.
+#[derive(Default)]
+pub(super) struct Extras {
     pub(super) anchor: Option<Span>,
     pub(super) tag: Option<Box<str>>,
     pub(super) tag_span: Span,
@@ -144,10 +151,21 @@ impl<'t> Parser<'t> {
 
     /// Gives the comments gathered so far to `node`.
     fn give_comments(&mut self, node: &mut Parsed) {
-        node.head = std::mem::take(&mut self.head);
-        node.line = std::mem::take(&mut self.line);
-        node.foot = std::mem::take(&mut self.foot);
+        let (head, line, foot) = (&mut self.head, &mut self.line, &mut self.foot);
+        if !(head.is_empty() && line.is_empty() && foot.is_empty()) || node.extras.is_some() {
+            let extras = node.extras_mut();
+            extras.head = std::mem::take(head);
+            extras.line = std::mem::take(line);
+            extras.foot = std::mem::take(foot);
+        }
         self.stem = None;
+    }
+
+    /// Gives the heading above a dash to the collection behind it.
+    fn give_stem(&mut self, collection: &mut Parsed) {
+        if let Some(head) = self.stem.take() {
+            collection.extras_mut().head = head;
+        }
     }
 
     // ---------------------------------------------------------------- documents
@@ -293,12 +311,12 @@ impl<'t> Parser<'t> {
         loop {
             let token = *self.peek()?;
             match token.kind {
-                TokenKind::Anchor if node.anchor.is_none() => {
-                    node.anchor = Some(Span::new(token.start.offset + 1, token.end.offset));
+                TokenKind::Anchor if node.extras().anchor.is_none() => {
+                    node.extras_mut().anchor = Some(Span::new(token.start.offset + 1, token.end.offset));
                 }
-                TokenKind::Tag if node.tag.is_none() => {
-                    node.tag = Some(self.resolve_tag(&token)?);
-                    node.tag_span = token.span();
+                TokenKind::Tag if node.extras().tag.is_none() => {
+                    node.extras_mut().tag = Some(self.resolve_tag(&token)?);
+                    node.extras_mut().tag_span = token.span();
                 }
                 _ => return Ok((start, end)),
             }
@@ -365,7 +383,7 @@ impl<'t> Parser<'t> {
     fn block_sequence(&mut self, sequence: &mut Parsed) -> Parse<()> {
         let start = self.peek()?.start;
         sequence.span = Span::at(start.offset);
-        sequence.head = self.stem.take().unwrap_or_default();
+        self.give_stem(sequence);
         self.skip();
         let mut items = Vec::new();
         self.columns.push(start.column);
@@ -425,7 +443,7 @@ impl<'t> Parser<'t> {
     fn block_mapping(&mut self, mapping: &mut Parsed) -> Parse<()> {
         let start = self.peek()?.start;
         mapping.span = Span::at(start.offset);
-        mapping.head = self.stem.take().unwrap_or_default();
+        self.give_stem(mapping);
         self.skip();
         let mut pairs = Vec::new();
         self.columns.push(start.column);
@@ -440,10 +458,10 @@ impl<'t> Parser<'t> {
             }
         }
         self.give_end_comments(mapping);
-        if !mapping.foot.is_empty()
+        if !mapping.extras().foot.is_empty()
             && let Some(last) = pairs.last_mut()
         {
-            last.key.foot = std::mem::take(&mut mapping.foot);
+            last.key.extras_mut().foot = mapping.take_foot();
         }
         self.skip();
         self.columns.pop();
@@ -463,9 +481,9 @@ impl<'t> Parser<'t> {
         pair.end = pair.key.span.end;
         // A foot on a key belongs to the pair before it.
         if let [.., previous, pair] = &mut pairs[..]
-            && !pair.key.foot.is_empty()
+            && !pair.key.extras().foot.is_empty()
         {
-            previous.key.foot = std::mem::take(&mut pair.key.foot);
+            previous.key.extras_mut().foot = pair.key.take_foot();
         }
         let pair = pairs.last_mut().expect("the pair was pushed above");
         if self.next_is(&[TokenKind::Value])? {
@@ -486,8 +504,11 @@ impl<'t> Parser<'t> {
     /// The comments at the end of a collection: its line and its foot. A head has no place there.
     fn give_end_comments(&mut self, node: &mut Parsed) {
         self.head.clear();
-        node.line = std::mem::take(&mut self.line);
-        node.foot = std::mem::take(&mut self.foot);
+        if !(self.line.is_empty() && self.foot.is_empty()) || node.extras.is_some() {
+            let extras = node.extras_mut();
+            extras.line = std::mem::take(&mut self.line);
+            extras.foot = std::mem::take(&mut self.foot);
+        }
         self.stem = None;
     }
 
@@ -514,9 +535,9 @@ impl<'t> Parser<'t> {
             item.end = item.node.span.end;
         }
         self.give_end_comments(sequence);
+        sequence.close_list(items, ParsedLayout::Flow);
         sequence.span.end = self.peek()?.end.offset;
         self.skip();
-        sequence.content = Content::List { items, layout: ParsedLayout::Flow };
         Ok(())
     }
 
@@ -587,9 +608,9 @@ impl<'t> Parser<'t> {
             self.flow_value(pair, &FLOW_PAIR_ENDS)?;
         }
         self.give_end_comments(mapping);
+        mapping.close_map(pairs, ParsedLayout::Flow);
         mapping.span.end = self.peek()?.end.offset;
         self.skip();
-        mapping.content = Content::Map { pairs, layout: ParsedLayout::Flow };
         Ok(())
     }
 
@@ -650,26 +671,56 @@ fn push_pair(pairs: &mut Vec<ParsedPair>, start: usize) -> &mut ParsedPair {
 
 impl ParsedPair {
     fn close(&mut self) {
-        if self.key.foot.is_empty() {
-            self.key.foot = std::mem::take(&mut self.value.foot);
+        if self.key.extras().foot.is_empty() && !self.value.extras().foot.is_empty() {
+            self.key.extras_mut().foot = self.value.take_foot();
         }
         self.end = self.end.max(self.value.span.end);
     }
 }
 
+static NO_EXTRAS: Extras = Extras {
+    anchor: None,
+    tag: None,
+    tag_span: Span { start: 0, end: 0 },
+    head: Lines::new(),
+    line: Lines::new(),
+    foot: Lines::new(),
+};
+
 impl Parsed {
+    /// The anchor, the tag and the comments.
+    pub(super) fn extras(&self) -> &Extras {
+        self.extras.as_deref().unwrap_or(&NO_EXTRAS)
+    }
+
+    fn extras_mut(&mut self) -> &mut Extras {
+        self.extras.get_or_insert_default()
+    }
+
+    /// The tag and where it stands, moved out.
+    pub(super) fn take_tag(&mut self) -> (Option<Box<str>>, Span) {
+        self.extras.as_mut().map_or_else(Default::default, |extras| (extras.tag.take(), extras.tag_span))
+    }
+
+    /// The comments below, moved out.
+    pub(super) fn take_foot(&mut self) -> Lines {
+        self.extras.as_mut().map_or_else(Lines::new, |extras| std::mem::take(&mut extras.foot))
+    }
+
     /// Makes this a value that is left out.
     fn leave_out(&mut self, offset: usize, in_flow: bool, parent_indent: isize) {
         self.content = Content::Scalar { style: LeafStyle::Plain, in_flow, parent_indent };
         self.span = Span::at(offset);
     }
 
-    fn close_list(&mut self, items: Vec<ParsedItem>, layout: ParsedLayout) {
+    fn close_list(&mut self, mut items: Vec<ParsedItem>, layout: ParsedLayout) {
+        items.shrink_to_fit(); // most collections are small, and nodes are not
         self.span.end = items.last().map_or(self.span.end, |item| item.end);
         self.content = Content::List { items, layout };
     }
 
-    fn close_map(&mut self, pairs: Vec<ParsedPair>, layout: ParsedLayout) {
+    fn close_map(&mut self, mut pairs: Vec<ParsedPair>, layout: ParsedLayout) {
+        pairs.shrink_to_fit();
         self.span.end = pairs.last().map_or(self.span.end, |pair| pair.end);
         self.content = Content::Map { pairs, layout };
     }

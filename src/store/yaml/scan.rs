@@ -100,6 +100,25 @@ pub(super) struct ScanError {
 
 type Scan<T> = Result<T, ScanError>;
 
+/// The ASCII characters that never end a plain scalar once it has begun; a table, for most of a file is these.
+static GOES_ON_IN_BLOCK: [bool; 256] = all_words_but(b":");
+static GOES_ON_IN_FLOW: [bool; 256] = all_words_but(b":,?[]{}");
+
+const fn all_words_but(indicators: &[u8]) -> [bool; 256] {
+    let mut table = [false; 256];
+    let mut byte = b'!';
+    while byte <= b'~' {
+        table[byte as usize] = true;
+        byte += 1;
+    }
+    let mut at = 0;
+    while at < indicators.len() {
+        table[indicators[at] as usize] = false;
+        at += 1;
+    }
+    table
+}
+
 #[derive(Debug, Clone, Copy, Default)]
 struct SimpleKey {
     possible: bool,
@@ -255,6 +274,20 @@ impl<'t> Scanner<'t> {
         let rest = &self.text[self.mark.offset..];
         let run = rest.iter().take_while(|&&byte| goes_on(byte)).count();
         if self.newlines > 0 && rest[..run].iter().any(|byte| !matches!(byte, b' ' | b'\t')) {
+            self.newlines = 0;
+        }
+        self.mark.index += run as isize;
+        self.mark.column += run as isize;
+        self.mark.offset += run;
+    }
+
+    /// Moves over characters of [`GOES_ON_IN_BLOCK`], sixteen at a time as the processor likes it.
+    fn skip_blocks_of_words(&mut self) {
+        let is_word = |byte: &u8| (b'!'..=b'~').contains(byte) & (*byte != b':');
+        let (blocks, _) = self.text[self.mark.offset..].as_chunks::<16>();
+        let is_whole = |block: &&[u8; 16]| block.iter().fold(true, |all, byte| all & is_word(byte));
+        let run = 16 * blocks.iter().take_while(is_whole).count();
+        if run > 0 {
             self.newlines = 0;
         }
         self.mark.index += run as isize;
@@ -531,6 +564,9 @@ impl<'t> Scanner<'t> {
             self.skip();
         }
         let name = &self.text[name_start..self.mark.offset];
+        if !name.is_empty() && !self.is_blank_or_end(0) {
+            return self.error("found unexpected non-alphabetical character", start);
+        }
         let kind = match name {
             b"YAML" => self.scan_version_directive(start)?,
             b"TAG" => self.scan_tag_directive(start)?,
@@ -951,6 +987,7 @@ impl<'t> Scanner<'t> {
         let mut end = self.mark;
         let indent = self.indent + 1;
         let mut leading_blanks = false;
+        let goes_on = if self.flow_level == 0 { &GOES_ON_IN_BLOCK } else { &GOES_ON_IN_FLOW };
         loop {
             if (self.mark.column == 0 && self.is_document_indicator()) || self.byte() == b'#' {
                 break;
@@ -963,10 +1000,10 @@ impl<'t> Scanner<'t> {
                 }
                 leading_blanks = false;
                 self.skip();
-                self.skip_run(|byte| {
-                    matches!(byte, b'!'..=b'~')
-                        && !matches!(byte, b':' | b',' | b'?' | b'[' | b']' | b'{' | b'}')
-                });
+                if self.flow_level == 0 {
+                    self.skip_blocks_of_words();
+                }
+                self.skip_run(|byte| goes_on[usize::from(byte)]);
                 end = self.mark;
             }
             if !(self.is_blank(0) || self.is_break(0)) {
@@ -1250,7 +1287,7 @@ fn check_characters(text: &[u8]) -> Scan<()> {
     if let Err(error) = std::str::from_utf8(text) {
         return Err(ScanError { problem: "the text is not valid UTF-8", offset: error.valid_up_to() });
     }
-    let is_plain = |byte: &u8| (0x20..0x7F).contains(byte);
+    let is_plain = |byte: &u8| (0x20..0x7F).contains(byte) | (*byte == b'\n');
     let mut offset = 0;
     while offset < text.len() {
         // Whole blocks at once: most of a text is printable ASCII.

@@ -9,7 +9,7 @@ use orlop::{Keyring, SecretText};
 use crate::args::Edit;
 use crate::commands::decrypt::mac_check;
 use crate::commands::source::{exists, stores, warn_of_surplus};
-use crate::context::{Context, absolute};
+use crate::context::{Context, Name, absolute};
 use crate::editor::EditSession;
 use crate::error::{CommandError, Kind};
 use crate::io::{self, HeldFile};
@@ -39,6 +39,7 @@ pub(crate) fn run_as(
     if exists(&file) {
         return edit_existing(context, &args, &file, store, printing, &keyring);
     }
+    io::ensure_replaceable(&file)?;
     let name = absolute(&name)?;
     let metadata =
         rules::metadata_for(context, config.as_ref(), &name, &args.recipients, &args.selecting, form)?;
@@ -46,10 +47,10 @@ pub(crate) fn run_as(
         .map_err(|error| CommandError { kind: Kind::CouldNotRetrieveKey, ..CommandError::from(error) })?;
     let example = SecretText::copy_of(store.example().as_bytes());
     let sealed = edited(context, &file, &example, |text| new_file.seal(text, store, printing).map(Some))?;
-    if exists(&file) {
-        return Err(keep_beside(&file, &sealed));
-    }
-    io::write_file(&file, sealed.expose())
+    save(&file, &sealed, || match exists(&file) {
+        true => Ok(false),
+        false => io::write_file(&file, sealed.expose()).map(|()| true),
+    })
 }
 
 fn edit_existing(
@@ -61,6 +62,7 @@ fn edit_existing(
     keyring: &Keyring,
 ) -> Result<(), CommandError> {
     let (text, held) = HeldFile::read(file)?;
+    io::ensure_replaceable(file)?;
     // Others need not wait until the user is done; what they did is seen in the end.
     let known = held.let_go();
     let failed = |error: SimpleError| CommandError::from(error).doing("edit", file);
@@ -75,9 +77,28 @@ fn edit_existing(
         true => opened.edited_with_metadata(text, keyring, style),
         false => opened.edited(text, style),
     })?;
-    match known.replace(&sealed)? {
-        true => Ok(()),
-        false => Err(keep_beside(file, &sealed)),
+    save(file, &sealed, || known.replace(&sealed))
+}
+
+/// Writes the user's work with `write`, which says `false` when somebody else has changed the file.
+///
+/// A full disk is no reason to lose it: the user can make room and try again.
+fn save(
+    file: &Path,
+    sealed: &SecretText,
+    write: impl Fn() -> Result<bool, CommandError>,
+) -> Result<(), CommandError> {
+    loop {
+        match write() {
+            Ok(true) => return Ok(()),
+            Ok(false) => return Err(keep_beside(file, sealed)),
+            Err(error) => {
+                ui::show_error(Name::Orlop, &error);
+                if !ui::wait_for_enter("Press Enter to try to write it again, or Ctrl+C to give up.") {
+                    return Err(error);
+                }
+            }
+        }
     }
 }
 
@@ -100,8 +121,8 @@ fn edited(
             Ok(None) => return Err(unchanged()),
             Err(error @ (SimpleError::Plain(_) | SimpleError::Seal(_) | SimpleError::Wrap(_))) => {
                 let error = CommandError::from(error).doing("save", file);
-                ui::show_error(crate::context::Name::Orlop, &error);
-                if !ui::wait_to_return_to_editor() {
+                ui::show_error(Name::Orlop, &error);
+                if !ui::wait_for_enter("Press Enter to return to the editor, or Ctrl+C to exit.") {
                     return Err(CommandError::new(Kind::Generic, "nothing was written"));
                 }
             }

@@ -7,6 +7,7 @@ use crate::commands::source::Source;
 use crate::context::{Context, absolute};
 use crate::error::CommandError;
 use crate::rules::{self, Form};
+use crate::ui;
 
 pub(crate) fn run(context: &Context, args: Encrypt) -> Result<(), CommandError> {
     run_in_form(context, args, Form::Command)
@@ -29,5 +30,11 @@ pub(crate) fn run_in_form(context: &Context, args: Encrypt, form: Form) -> Resul
     let (text, sink) = source.read()?;
     let sealed = simple::encrypt(text, store, metadata, &keyring, printing)
         .map_err(|error| CommandError::from(error).doing("encrypt", &title))?;
-    sink.write(&sealed)
+    if sealed.aliases_expanded {
+        ui::note(format_args!(
+            "orlop: note: aliases of {} were written out: a value that is encrypted is bound to its own place",
+            title.display()
+        ));
+    }
+    sink.write(&sealed.text)
 }

@@ -32,6 +32,9 @@ fn generate_age(output: Option<&Path>) -> Result<(), CommandError> {
     text.push_str(secret.expose_secret());
     text.push_str("\n");
     let Some(path) = output else { return io::print(&text) };
+    // The place where keys are looked for may not be there yet.
+    io::create_private_folder(path.parent())
+        .map_err(|error| CommandError::writing(path.display(), &error))?;
     io::create_private(path, text.expose()).map_err(|error| match error.kind() {
         ErrorKind::AlreadyExists => {
             let message =

@@ -20,7 +20,7 @@ pub(crate) fn run(context: &Context, args: Set) -> Result<(), CommandError> {
     }
     let (file, path, value) = match &args.changing.words.words[..] {
         [file, path] if args.value_stdin => (file, path, io::read_stdin()?),
-        [file, path, value] if args.value_file => (file, path, io::read(Path::new(value))?),
+        [file, path, value] if args.value_file => (file, path, read_value(Path::new(value))?),
         [file, path, value] if !args.value_stdin => (file, path, secret_word(value)),
         _ => {
             return Err(CommandError::no_file("set takes a file, a path and a value")
@@ -69,6 +69,11 @@ impl ValueChange {
             None => Ok(()),
         }
     }
+}
+
+/// Reads the file that holds the value. sops: it is no input file, so the exit code is the general one.
+fn read_value(file: &Path) -> Result<SecretText, CommandError> {
+    io::read(file).map_err(|error| CommandError { kind: Kind::Generic, ..error })
 }
 
 fn secret_word(word: &OsStr) -> SecretText {

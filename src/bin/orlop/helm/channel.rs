@@ -24,6 +24,10 @@ pub(crate) struct Handle {
 pub(crate) enum ChannelError {
     /// The operating system refused a step.
     #[error("cannot {step}")]
+    #[cfg_attr(
+        not(any(target_os = "linux", target_vendor = "apple")),
+        expect(dead_code, reason = "for platforms with a channel")
+    )]
     System {
         /// What was tried.
         step: &'static str,

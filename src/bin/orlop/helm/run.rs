@@ -15,6 +15,9 @@ use orlop::SecretText;
 use super::args::{Mention, Plan, Use};
 use super::channel::{Channel, ChannelError, Handle};
 
+/// What the first thread of a process has too: room for files that are nested as deep as they may be.
+const STACK_SIZE: usize = 8 << 20;
+
 /// What was found in a file that the command line names.
 pub(crate) enum Found {
     /// Nothing sealed: helm reads the file itself.
@@ -291,7 +294,7 @@ fn open_all<E: std::error::Error + Send + 'static>(
         // The current thread works too, so a single file costs no thread at all.
         for _ in 1..threads {
             // A thread that cannot be had leaves its work to the others.
-            let _ = thread::Builder::new().stack_size(crate::STACK_SIZE).spawn_scoped(scope, work);
+            let _ = thread::Builder::new().stack_size(STACK_SIZE).spawn_scoped(scope, work);
         }
         work();
     });
