@@ -189,7 +189,8 @@ impl SealedFile {
             let aad = place.path.aad();
             let (spot, leaf) = match place.spot {
                 Spot::Leaf(leaf) => {
-                    let spot = OpenSpot { span: leaf.span, sealed: None, value: None, aad };
+                    let spot =
+                        OpenSpot { span: leaf.span, sealed: None, value: None, aad, in_flow: leaf.in_flow };
                     (spot, Some(ClosedLeaf { leaf, selected: place.selected }))
                 }
                 Spot::Comment(comment) => {
@@ -201,7 +202,7 @@ impl SealedFile {
                     }
                     let (aad, value) = value.map_or((aad, None), |(aad, value)| (aad, Some(value)));
                     let sealed = value.is_some().then(|| sealed_part(text, place.spot));
-                    (OpenSpot { span: comment.span, sealed, value, aad }, None)
+                    (OpenSpot { span: comment.span, sealed, value, aad, in_flow: false }, None)
                 }
             };
             spots.push(spot);
@@ -369,6 +370,8 @@ struct OpenSpot {
     /// Its value; `None` for null and for comments that stay as they are.
     value: Option<Plaintext>,
     aad: Aad,
+    /// Whether it stands in braces or brackets, where quotes mean something else.
+    in_flow: bool,
 }
 
 /// A file whose values are open.
@@ -487,7 +490,7 @@ impl OpenFile {
             }
         }
         let edit = self.store.set(&self.document, path, value)?;
-        self.reseal_patched(key, edit.patch, Some(edit.place), style)
+        self.reseal_patched(key, edit.patch, Some(edit.place), Change { path, value: Some(value) }, style)
     }
 
     /// Sealed again without what `path` names.
@@ -501,7 +504,7 @@ impl OpenFile {
             return Err(FindError::NoSuchKey { key: METADATA_KEY.to_owned() }.into());
         }
         let patch = self.store.unset(&self.document, path)?;
-        self.reseal_patched(key, patch, None, style)
+        self.reseal_patched(key, patch, None, Change { path, value: None }, style)
     }
 
     /// Sealed again after a change to the *sealed* text, in which new values stand in clear. `replaced` is where a
@@ -511,8 +514,14 @@ impl OpenFile {
         key: &DataKey,
         mut patch: Patch,
         replaced: Option<usize>,
+        change: Change<'_>,
         style: Style,
     ) -> Result<Option<SecretText>, FileError> {
+        let mut missing: Vec<bool> = self
+            .spots
+            .iter()
+            .map(|spot| replaced != Some(spot.span.start) && !patch.removes(spot.span.start))
+            .collect();
         let origins = patch.origins();
         let changed = patch.apply(self.document.bytes());
         let document = self.store.parse(changed)?;
@@ -529,17 +538,57 @@ impl OpenFile {
         };
         let selection = Selection::compile(&self.metadata.selection)?;
         let mut sources = Vec::new();
+        let mut new_values = Vec::new();
+        let mut fits = same_branches(&self.document, &document);
         walk(&document, &selection, |place| -> Result<(), FileError> {
+            let text = document.bytes();
             sources.push(match place.spot {
                 Spot::Leaf(leaf) => match old(leaf.span) {
-                    Some(number) => Source::Old(number),
-                    None => Source::New(self.store.read(&document, leaf)?),
+                    Some(number) => {
+                        let spot = &self.spots[number];
+                        fits &= std::mem::take(&mut missing[number]) && spot.aad == place.path.aad();
+                        fits &= match spot.sealed {
+                            Some(_) => {
+                                let before = spot.span.of(self.document.bytes()).trim_ascii_end();
+                                leaf.span.of(text).trim_ascii_end() == before
+                            }
+                            None => self.store.read(&document, leaf)? == spot.value,
+                        };
+                        Source::Old(number)
+                    }
+                    None => {
+                        let value = self.store.read(&document, leaf)?;
+                        fits &= change.covers(place.path);
+                        new_values.push(sources.len());
+                        Source::New(value)
+                    }
                 },
-                Spot::Comment(comment) => old(comment.span)
-                    .map_or_else(|| Source::New(new_comment(&document, comment)), Source::Old),
+                Spot::Comment(comment) => match old(comment.span) {
+                    Some(number) => {
+                        fits &= std::mem::take(&mut missing[number]);
+                        let stays_sealed = cipher::looks_sealed(comment.span.of(text));
+                        if place.selected && self.spots[number].sealed.is_none() && !stays_sealed {
+                            // sops: a comment that was left in clear by mistake, or belongs to a sealed value now.
+                            Source::New(new_comment(&document, comment))
+                        } else {
+                            Source::Old(number)
+                        }
+                    }
+                    None => {
+                        fits = false;
+                        Source::New(new_comment(&document, comment))
+                    }
+                },
             });
             Ok(())
         })?;
+        let new_values = new_values.into_iter().map(|at| match &sources[at] {
+            Source::New(value) => value.as_ref(),
+            Source::Old(_) => unreachable!("only new values were noted"),
+        });
+        if !fits || missing.contains(&true) || !change.is_made_by(new_values) {
+            return Err(EditError::NoRoom.into());
+        }
         let draft = Draft { store: self.store, document, metadata: self.metadata, sources };
         let originals = Originals::of(&self.spots, self.document.bytes(), HashMap::new());
         draft.reseal(&Cipher::new(key), &originals, self.document.bytes(), style)
@@ -584,6 +633,13 @@ impl OpenFile {
         let mut spots = self.spots.iter();
         walk(&self.document, &selection, |place| -> Result<(), FileError> {
             let spot = spots.next().expect("the same document has the same spots");
+            if let (Spot::Comment(comment), None, true) = (place.spot, &spot.value, place.selected) {
+                // sops: a comment that was left in clear by mistake.
+                if !comment.span.is_empty() && !cipher::looks_sealed(comment.span.of(text)) {
+                    let value = new_comment(&self.document, comment).expect("a comment has text");
+                    patch.replace(comment.span, seal_value(&cipher, &spot.aad, &value, &selection)?);
+                }
+            }
             let Some(value) = &spot.value else { return Ok(()) };
             if place.selected || !metadata.mac_only_encrypted {
                 mac.update(value);
@@ -610,9 +666,73 @@ fn sealed_part(text: &[u8], spot: Spot<'_>) -> Span {
         Spot::Comment(comment) => comment.span,
     };
     let bytes = place.of(text);
-    let start = bytes.windows(4).position(|window| window == b"ENC[").expect("a sealed value says so");
-    let end = bytes.iter().rposition(|&byte| byte == b']').expect("a sealed value ends in a bracket");
-    Span::new(place.start + start, place.start + end + 1)
+    let start = bytes.windows(4).position(|window| window == b"ENC[");
+    let end = bytes.iter().rposition(|&byte| byte == b']');
+    match (start, end) {
+        (Some(start), Some(end)) if start < end => Span::new(place.start + start, place.start + end + 1),
+        // Someone wrote it with escapes, which only double quotes have.
+        _ => Span::new(place.start + 1, place.end - 1),
+    }
+}
+
+/// What `set` or `unset` is to change, to check what it did change.
+struct Change<'c> {
+    path: &'c TreePath,
+    /// The new value; `None` when there is none.
+    value: Option<&'c Tree>,
+}
+
+impl Change<'_> {
+    /// Whether a new value at `path` is one that was asked for.
+    fn covers(&self, path: &KeyPath) -> bool {
+        let mut keys = self.path.steps().iter().filter_map(|step| match step {
+            Step::Key(key) => Some(key),
+            Step::Index(_) => None,
+        });
+        let mut above = path.components();
+        keys.all(|key| above.next() == Some(key.as_str()))
+    }
+
+    /// Whether these are the values that were asked for.
+    fn is_made_by<'v>(&self, mut values: impl Iterator<Item = Option<&'v Plaintext>>) -> bool {
+        let mut wanted = Vec::new();
+        if let Some(value) = self.value {
+            leaves(value, &mut wanted);
+        }
+        let same = |wanted: Option<&Plaintext>, value: Option<&Plaintext>| match (wanted, value) {
+            (Some(wanted), Some(value)) => {
+                // A float without a fraction reads as an integer.
+                let same_kind = wanted.kind() == value.kind()
+                    || matches!(
+                        (wanted.kind(), value.kind()),
+                        (Kind::Float, Kind::Int) | (Kind::Bytes, Kind::Str)
+                    );
+                same_kind && wanted.expose() == value.expose()
+            }
+            (wanted, value) => wanted.is_none() && value.is_none(),
+        };
+        let mut wanted = wanted.into_iter();
+        let all_fit = values.all(|value| wanted.next().is_some_and(|wanted| same(wanted, value)));
+        all_fit && wanted.next().is_none()
+    }
+}
+
+/// The scalars of a tree in order; `None` is null.
+fn leaves<'t>(tree: &'t Tree, found: &mut Vec<Option<&'t Plaintext>>) {
+    match tree {
+        Tree::Null => found.push(None),
+        Tree::Leaf(value) => found.push(Some(value)),
+        Tree::List(items) => items.iter().for_each(|item| leaves(item, found)),
+        Tree::Map(pairs) => pairs.iter().for_each(|(_, value)| leaves(value, found)),
+    }
+}
+
+/// Whether two texts have as many documents, with metadata in the same ones.
+fn same_branches(one: &Document, other: &Document) -> bool {
+    let metadata = |document: &Document| -> Vec<bool> {
+        document.branches.iter().map(|branch| branch.metadata().is_some()).collect()
+    };
+    metadata(one) == metadata(other)
 }
 
 /// Whether a path leads into the metadata, which is no part of the values.
@@ -665,7 +785,15 @@ impl<'o> Originals<'o> {
     fn of(spots: &'o [OpenSpot], text: &'o [u8], spellings: HashMap<usize, (SecretText, Span)>) -> Self {
         let mut by_content: HashMap<u64, Vec<usize>> = HashMap::new();
         for (number, spot) in spots.iter().enumerate().rev() {
-            if let (Some(_), Some(value)) = (spot.sealed, &spot.value) {
+            // What is written with escapes or on several lines fits nowhere else.
+            let fits_anywhere = |part: Span| {
+                let part = part.of(text);
+                cipher::looks_sealed(part)
+                    && part.iter().all(|&byte| byte.is_ascii_graphic() && byte != b'\\')
+            };
+            if let (Some(part), Some(value)) = (spot.sealed, &spot.value)
+                && fits_anywhere(part)
+            {
                 by_content
                     .entry(content_hash(&spot.aad, value.kind(), value.expose()))
                     .or_default()
@@ -746,18 +874,31 @@ impl Draft {
         walk(&document, &selection, |place| -> Result<(), FileError> {
             sources.push(match place.spot {
                 Spot::Leaf(leaf) => {
-                    let value = values.next().expect("the metadata adds no values");
+                    let value = values.next().ok_or(EditError::NoRoom)?;
+                    let is_empty = |value: &Option<Plaintext>| value.as_ref().is_none_or(Plaintext::is_empty);
+                    if let Source::New(before) = &value
+                        && is_empty(before) != is_empty(&store.read(&document, leaf)?)
+                    {
+                        // A block of blanks without a last line break is empty until the metadata follows it.
+                        return Err(EditError::NoRoom.into());
+                    }
                     // What stays in clear counts as readers of the sealed file will find it.
                     if place.selected { value } else { Source::New(store.read(&document, leaf)?) }
                 }
                 Spot::Comment(comment) => {
-                    comments -= 1;
+                    comments -= 1i64;
                     Source::New(new_comment(&document, comment))
                 }
             });
             Ok(())
         })?;
-        assert!(values.next().is_none() && comments == 0, "the metadata hides no values and no comments");
+        // The metadata must neither hide nor change what is there.
+        if values.next().is_some()
+            || comments != 0
+            || document.branches.iter().any(|b| b.metadata().is_none())
+        {
+            return Err(EditError::NoRoom.into());
+        }
         Ok(Self { store, document, metadata, sources })
     }
 
@@ -855,18 +996,34 @@ impl Draft {
         originals: &Originals<'_>,
     ) {
         let text = self.document.bytes();
-        if let Some((spelled, span)) = reused.and_then(|number| originals.spellings.get(&number)) {
+        let spelling = reused.and_then(|number| Some((number, originals.spellings.get(&number)?)));
+        if let Some((number, (spelled, span))) = spelling {
             // Written as it was opened: the very bytes from before, dash and quotes included.
+            let sealed_as = span.of(originals.text);
+            let was_element = sealed_as.starts_with(b"-");
             let start = match spot {
                 Spot::Leaf(leaf) => leaf.span.start,
-                Spot::Comment(comment) if spelled.expose().starts_with(b"#") && comment.in_list => {
-                    comment.span.start - 1
-                }
+                Spot::Comment(comment) if was_element && comment.in_list => comment.span.start - 1,
                 Spot::Comment(comment) => comment.span.start,
             };
-            if text[start..].starts_with(spelled.expose()) {
-                let place = Span::new(start, start + spelled.len());
-                return patch.replace(place, SecretText::copy_of(span.of(originals.text)));
+            let place = Span::new(start, start + spelled.len());
+            let fits = match spot {
+                // All of it, or the rest of another spelling would stay: `1` is the start of `1.0`.
+                Spot::Leaf(leaf) => {
+                    place.end <= leaf.span.end.max(start)
+                        && text[place.end..leaf.span.end].trim_ascii().is_empty()
+                        && leaf.in_flow == originals.spots[number].in_flow
+                        && leaf.tag.is_none()
+                        // Only quotes may stand directly before a comment.
+                        && (text.get(place.end) != Some(&b'#') || matches!(sealed_as.last(), Some(b'"' | b'\'')))
+                }
+                Spot::Comment(comment) => was_element || place.end == comment.span.end,
+            };
+            // What takes a line or more of its own does so at this column only.
+            let in_place = !(was_element || sealed_as.contains(&b'\n') || sealed_as.contains(&b'\r'))
+                || line_start(text, start) == line_start(originals.text, span.start);
+            if fits && in_place && text[start..].starts_with(spelled.expose()) {
+                return patch.replace(place, SecretText::copy_of(sealed_as));
             }
         }
         match spot {
@@ -874,6 +1031,13 @@ impl Draft {
             Spot::Comment(comment) => patch.replace(comment.span, sealed),
         }
     }
+}
+
+/// What stands before `offset` on its line.
+fn line_start(text: &[u8], offset: usize) -> &[u8] {
+    let before = &text[..offset];
+    let start = before.iter().rposition(|byte| matches!(byte, b'\n' | b'\r')).map_or(0, |at| at + 1);
+    &before[start..]
 }
 
 fn open_spot(patch: &mut Patch, store: &dyn Store, document: &Document, spot: Spot<'_>, value: &Plaintext) {

@@ -43,6 +43,11 @@ impl Patch {
         self.splices.last().map(|splice| (splice.span, &splice.text))
     }
 
+    /// Whether what stands at `offset` is taken out or replaced.
+    pub fn removes(&self, offset: usize) -> bool {
+        self.splices.iter().any(|splice| splice.span.start <= offset && offset < splice.span.end)
+    }
+
     /// Where a place of the changed text stood before: `None` when it is inside new text.
     pub fn origins(&mut self) -> Origins {
         self.sort();

@@ -67,8 +67,14 @@ impl<'d, F> Walker<'_, 'd, F> {
         F: FnMut(Place<'_, 'd>) -> Result<(), E>,
     {
         self.comments.enter();
+        let metadata = if at_root { map.pair(METADATA_KEY).map(|pair| pair.span) } else { None };
+        let in_metadata = |comment: &Comment| {
+            metadata.is_some_and(|span| span.start <= comment.span.start && comment.span.end <= span.end)
+        };
         for entry in &map.entries {
             match entry {
+                // Comes and goes with the metadata.
+                Entry::Comment(comment) if in_metadata(comment) => {}
                 Entry::Comment(comment) => self.comment(comment, scope)?,
                 Entry::Pair(pair) if at_root && pair.key.name == METADATA_KEY => {}
                 Entry::Pair(pair) => {

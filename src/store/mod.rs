@@ -94,6 +94,9 @@ pub enum EditError {
     /// A path that starts with a list index.
     #[error("the top level is a map; the path must start with a key")]
     RootIsMap,
+    /// The change would not be read back as it was meant, or would change more than that.
+    #[error("the file is laid out so that the change does not fit in; lay it out in another way first")]
+    NoRoom,
     /// The new value stands where the file cannot hold it.
     #[error(transparent)]
     Parse(#[from] ParseError),

@@ -19,6 +19,7 @@ mod helm;
 mod interop;
 #[cfg(feature = "peers")]
 mod kube;
+mod layouts;
 mod manual;
 #[cfg(feature = "peers")]
 mod readme;

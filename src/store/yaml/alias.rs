@@ -114,6 +114,7 @@ impl<'p> Writer<'_, 'p> {
     fn write_out(&mut self, alias: &'p Parsed, slot: Slot) -> Result<(), ParseError> {
         let target = self.targets[&alias.span.start];
         let copy = self.copy(target)?;
+        let slot = if self.deeper_comment_follows(alias, slot) { Slot::Flow } else { slot };
         let (line, below) = pieces(&copy, slot, self.text);
         let mut span = alias.span;
         if line.is_empty() {
@@ -126,6 +127,22 @@ impl<'p> Writer<'_, 'p> {
             self.patch.replace(Span::at(at), below);
         }
         Ok(())
+    }
+
+    /// Whether a block in the place of `alias` could take the comment below it for its own text.
+    fn deeper_comment_follows(&self, alias: &Parsed, slot: Slot) -> bool {
+        let (Slot::Pair(column) | Slot::Item(column)) = slot else { return false };
+        let mut at = end_of_line(self.text, alias.span.end);
+        while at < self.text.len() {
+            let next = end_of_line(self.text, at + 1);
+            let line = &self.text[at..next];
+            let indentation = line.iter().take_while(|&&byte| byte == b' ').count();
+            if !line.trim_ascii().is_empty() {
+                return line[indentation..].starts_with(b"#") && indentation > column.saturating_sub(1);
+            }
+            at = next;
+        }
+        false
     }
 
     fn copy(&mut self, node: &'p Parsed) -> Result<Block<'static>, ParseError> {

@@ -33,6 +33,7 @@ pub(super) fn unset(document: &Document, path: &TreePath) -> Result<Patch, EditE
     let (last, parents) = path.steps().split_last().ok_or(EditError::WholeFile)?;
     let mut editor = Editor { document, text: document.bytes(), patch: Patch::new(), place: 0 };
     let mut node: Option<&Node> = None;
+    let mut key_column = None;
     let child = |node: Option<&Node>, step: &Step| -> Result<Place, FindError> {
         match (node, step) {
             (None, Step::Key(key)) => find_pair(&branch.root, key).map(Place::Root),
@@ -43,11 +44,24 @@ pub(super) fn unset(document: &Document, path: &TreePath) -> Result<Patch, EditE
         }
     };
     for step in parents {
+        let mut below =
+            |pair: &Pair| key_column = Some(tree::column_of(document.bytes(), pair.key.span.start));
         node = Some(match (child(node, step)?, node) {
-            (Place::Root(at), _) => &nth_pair(&branch.root, at).value,
-            (Place::Pair(at), Some(Node::Map(map))) => &nth_pair(map, at).value,
+            (Place::Root(at), _) => {
+                let pair = nth_pair(&branch.root, at);
+                below(pair);
+                &pair.value
+            }
+            (Place::Pair(at), Some(Node::Map(map))) => {
+                let pair = nth_pair(map, at);
+                below(pair);
+                &pair.value
+            }
             (Place::Item(at), Some(Node::List(list))) => match &list.items[at] {
-                Item::Value { node, .. } => node,
+                Item::Value { node, .. } => {
+                    key_column = None;
+                    node
+                }
                 Item::Comment(_) => return Err(EditError::IsComment),
             },
             _ => unreachable!("a place is in the node it was looked for in"),
@@ -56,7 +70,7 @@ pub(super) fn unset(document: &Document, path: &TreePath) -> Result<Patch, EditE
     match (child(node, last)?, node) {
         (Place::Root(at), _) => editor.remove_pair(&branch.root, at),
         (Place::Pair(at), Some(Node::Map(map))) => editor.remove_pair(map, at),
-        (Place::Item(at), Some(Node::List(list))) => editor.remove_item(list, at),
+        (Place::Item(at), Some(Node::List(list))) => editor.remove_item(list, at, key_column),
         _ => unreachable!("a place is in the node it was looked for in"),
     }
     Ok(editor.patch)
@@ -315,7 +329,7 @@ impl Editor<'_> {
         self.remove(&spans, at, map.layout, "{}", is_root_with_metadata);
     }
 
-    fn remove_item(&mut self, list: &List, at: usize) {
+    fn remove_item(&mut self, list: &List, at: usize, key_column: Option<usize>) {
         match &list.items[at] {
             Item::Value { span, .. } => {
                 let spans: Vec<Span> = list
@@ -327,7 +341,9 @@ impl Editor<'_> {
                     })
                     .collect();
                 let at = spans.iter().position(|other| other == span).expect("the element is one of them");
-                self.remove(&spans, at, list.layout, "[]", false);
+                // Dashes may stand in the column of the key, brackets may not.
+                let is_below_key = key_column.is_some_and(|key| list.layout == Layout::Block { column: key });
+                self.remove(&spans, at, list.layout, if is_below_key { " []" } else { "[]" }, false);
             }
             Item::Comment(comment) => {
                 let start = comment.span.start - 1;

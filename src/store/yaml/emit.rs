@@ -3,7 +3,7 @@
 use super::line_break;
 use super::scalar::{self, Style as Quotes};
 use super::spell::{self, NewBlock, next_level};
-use crate::document::{Document, Entry, Item, Node};
+use crate::document::{Chomp, Document, Entry, Item, Node};
 use crate::secret::{SecretBytes, SecretText};
 use crate::store::{ParseError, Style};
 use crate::value::{Plaintext, Tree};
@@ -134,7 +134,7 @@ pub(super) fn print_map(document: &Document, node: &Node, style: Style) -> Resul
 
 /// A list or a scalar on its own.
 pub(super) fn print_value(document: &Document, node: &Node) -> Result<SecretText, ParseError> {
-    let mut printer = Printer { out: SecretText::default(), style: VALUE_STYLE, newline: "\n" };
+    let mut printer = Printer { out: SecretText::default(), style: VALUE_STYLE, newline: "\n", alone: true };
     match block_of(document, node)? {
         Block::List(elements) if has_values(&elements) => printer.list(&elements, 0, false),
         Block::Map(lines) if has_pairs(&lines) => printer.map(&lines, 0, false),
@@ -147,7 +147,7 @@ fn print_documents(
     roots: impl Iterator<Item = Result<Vec<Line<'static>>, ParseError>>,
     style: Style,
 ) -> Result<SecretText, ParseError> {
-    let mut printer = Printer { out: SecretText::default(), style, newline: "\n" };
+    let mut printer = Printer { out: SecretText::default(), style, newline: "\n", alone: true };
     for (number, root) in roots.enumerate() {
         let root = root?;
         if number > 0 {
@@ -172,14 +172,14 @@ pub(super) fn block_pair(
     style: Style,
     newline: &'static str,
 ) {
-    let mut printer = Printer { out: std::mem::take(out), style, newline };
+    let mut printer = Printer { out: std::mem::take(out), style, newline, alone: false };
     printer.map(&[Line::Pair(key.to_owned(), value.into())], column, false);
     *out = printer.out;
 }
 
 /// `- value` at `column`, with its indentation and last line break.
 pub(super) fn block_item(out: &mut SecretText, value: &Tree, column: usize, newline: &'static str) {
-    let mut printer = Printer { out: std::mem::take(out), style: VALUE_STYLE, newline };
+    let mut printer = Printer { out: std::mem::take(out), style: VALUE_STYLE, newline, alone: false };
     printer.list(&[Element::Value(value.into())], column, false);
     *out = printer.out;
 }
@@ -250,7 +250,7 @@ pub(super) enum Slot {
 /// The text of a value for a slot: what goes on the line, and the lines below it (without a last line break).
 pub(super) fn pieces(value: &Block<'_>, slot: Slot, text: &[u8]) -> (SecretText, SecretText) {
     let newline = line_break(text);
-    let mut printer = Printer { out: SecretText::default(), style: VALUE_STYLE, newline };
+    let mut printer = Printer { out: SecretText::default(), style: VALUE_STYLE, newline, alone: false };
     match (slot, value) {
         (Slot::Flow, value) => {
             flow_value(&mut printer.out, value);
@@ -297,6 +297,8 @@ struct Printer {
     out: SecretText,
     style: Style,
     newline: &'static str,
+    /// Whether nothing is printed into another text, whose blank lines a block could take for its own.
+    alone: bool,
 }
 
 impl Printer {
@@ -423,11 +425,11 @@ impl Printer {
                 match spell::one_line(value) {
                     Some(spelled) => self.out.push(spelled.expose()),
                     None => match NewBlock::of(value.expose(), parent, content, self.newline, false) {
-                        Some(block) => {
+                        Some(block) if self.alone || block.chomp != Chomp::Keep => {
                             self.out.push(block.header.expose());
                             below = Some(block.lines);
                         }
-                        None => self.out.push(spell::quoted(value.expose()).expose()),
+                        _ => self.out.push(spell::quoted(value.expose()).expose()),
                     },
                 }
             }

@@ -18,7 +18,7 @@ mod tree;
 
 use super::{Edit, EditError, ParseError, Store, Style};
 use crate::document::{
-    Branch, Document, Entry, Layout, Leaf, LeafStyle, METADATA_KEY, Map, Node, Pair, Patch,
+    Branch, Chomp, Document, Entry, Item, Layout, Leaf, LeafStyle, METADATA_KEY, Map, Node, Pair, Patch,
 };
 use crate::key_path::TreePath;
 use crate::secret::SecretText;
@@ -169,25 +169,36 @@ example_booleans:
 fn line_break(text: &[u8]) -> &'static str {
     match text.iter().position(|byte| matches!(byte, b'\n' | b'\r')) {
         Some(at) if text[at..].starts_with(b"\r\n") => "\r\n",
-        Some(at) if text[at] == b'\r' => "\r",
+        // Between other breaks it could become half of one.
+        Some(at) if text[at] == b'\r' && !text.contains(&b'\n') => "\r",
         _ => "\n",
     }
 }
 
 /// Whether `text` ends in a line break.
 fn ends_line(text: &[u8]) -> bool {
-    matches!(text.last(), Some(b'\n' | b'\r'))
+    last_break(text) > 0
 }
 
 /// `text` without the line break at its end.
 fn without_line_break(text: &[u8]) -> &[u8] {
-    let text = text.strip_suffix(b"\n").unwrap_or(text);
-    text.strip_suffix(b"\r").unwrap_or(text)
+    &text[..text.len() - last_break(text)]
+}
+
+/// Length of the line break at the end of `text`.
+fn last_break(text: &[u8]) -> usize {
+    match text {
+        [.., b'\r', b'\n'] => 2,
+        [.., b'\r' | b'\n'] => 1,
+        [.., 0xC2, 0x85] => 2,
+        [.., 0xE2, 0x80, 0xA8 | 0xA9] => 3,
+        _ => 0,
+    }
 }
 
 /// Where the line starts on which `offset` stands; a byte order mark is not part of a line.
 fn start_of_line(text: &[u8], offset: usize) -> usize {
-    let line = text[..offset].iter().rposition(|byte| matches!(byte, b'\n' | b'\r')).map_or(0, |at| at + 1);
+    let line = (1..=offset).rev().find(|&end| ends_line(&text[..end])).unwrap_or(0);
     line.max(content_start(text))
 }
 
@@ -196,11 +207,8 @@ fn end_of_line(text: &[u8], offset: usize) -> usize {
     if ends_line(&text[..offset]) {
         return offset;
     }
-    match text[offset..].iter().position(|byte| matches!(byte, b'\n' | b'\r')) {
-        Some(at) if text[offset + at..].starts_with(b"\r\n") => offset + at + 2,
-        Some(at) => offset + at + 1,
-        None => text.len(),
-    }
+    let line_break = (offset..text.len()).find(|&at| scan::break_len(&text[at..]) > 0);
+    line_break.map_or(text.len(), |at| at + scan::break_len(&text[at..]))
 }
 
 /// Where the content starts: behind a byte order mark.
@@ -221,14 +229,19 @@ fn append_metadata(patch: &mut Patch, document: &Document, branch: &Branch, meta
                 None => branch.root.span.start + 1,
             };
             emit::flow_pair(&mut entry, METADATA_KEY, metadata);
+            if text.get(at) == Some(&b'#') {
+                entry.push_str(" "); // the comment stays one
+            }
             patch.replace(Span::at(at), entry);
         }
         Layout::Block { .. } | Layout::Absent => {
             if branch.root.layout == Layout::Absent && !branch.root.span.is_empty() {
                 // A document that says `null`: the word goes, with its line if it has one to itself.
                 let span = branch.root.span;
-                let alone = start_of_line(text, span.start) == span.start;
-                let end = if alone { end_of_line(text, span.end).min(branch.end) } else { span.end };
+                let line_end = end_of_line(text, span.end).min(branch.end).max(span.end);
+                let alone = start_of_line(text, span.start) == span.start
+                    && text[span.end..line_end].trim_ascii().is_empty();
+                let end = if alone { line_end } else { span.end };
                 patch.replace(Span::new(span.start, end), "");
             }
             let column = match branch.root.layout {
@@ -300,9 +313,15 @@ fn remove_branch_metadata(patch: &mut Patch, document: &Document, branch: &Branc
         _ => {
             let start = start_of_line(text, pair.span.start);
             let end = end_of_line(text, pair.span.end);
+            // Blank lines below the metadata would become part of a block that keeps all of its own.
+            let keeps =
+                root.pairs().take_while(|other| other.span != pair.span).last().is_some_and(ends_in_keep);
+            let end = if keeps && text[end..].trim_ascii().is_empty() { text.len() } else { end };
             let at_open_end = end == text.len() && !ends_line(text);
-            if others == 0 && !has_comments(root) {
-                // sops: a document with nothing in it is printed as an empty map.
+            let lines = text[..start].split(|byte| matches!(byte, b'\n' | b'\r'));
+            let is_marked = document.branches.len() > 1 || lines.into_iter().any(|l| l.starts_with(b"---"));
+            if others == 0 && !(has_comments(root) && is_marked) {
+                // sops: a document with nothing in it is printed as an empty map. Comments alone are none.
                 patch.replace(Span::new(start, end), format!("{{}}{}", line_break(text)));
             } else if at_open_end {
                 patch.replace(Span::new(without_line_break(&text[..start]).len(), end), "");
@@ -310,6 +329,25 @@ fn remove_branch_metadata(patch: &mut Patch, document: &Document, branch: &Branc
                 patch.replace(Span::new(start, end), "");
             }
         }
+    }
+}
+
+/// Whether the last value below `pair` is a block that keeps the line breaks behind it.
+fn ends_in_keep(pair: &Pair) -> bool {
+    let mut node = &pair.value;
+    loop {
+        let last = match node {
+            Node::Leaf(leaf) => {
+                return matches!(leaf.style, LeafStyle::Block(shape) if shape.chomp == Chomp::Keep);
+            }
+            Node::Map(map) => map.pairs().last().map(|pair| &pair.value),
+            Node::List(list) => list.items.iter().rev().find_map(|item| match item {
+                Item::Value { node, .. } => Some(node),
+                Item::Comment(_) => None,
+            }),
+        };
+        let Some(last) = last else { return false };
+        node = last;
     }
 }
 

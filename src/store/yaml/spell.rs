@@ -15,7 +15,7 @@
 
 use super::scalar::{self, Resolved, Style};
 use super::scan::break_len;
-use super::{end_of_line, ends_line, line_break, without_line_break};
+use super::{end_of_line, ends_line, line_break, start_of_line, without_line_break};
 use crate::cipher;
 use crate::document::{BlockShape, Branch, Chomp, Document, Layout, Leaf, LeafStyle, Node, Patch};
 use crate::secret::{SecretBytes, SecretText};
@@ -170,7 +170,7 @@ pub(super) fn seal(patch: &mut Patch, document: &Document, leaf: &Leaf, value: &
     let text = document.bytes();
     if let LeafStyle::Block(shape) = leaf.style {
         if tag_goes(leaf) {
-            patch.replace(Span::new(leaf.tag_span.start, leaf.span.start), "");
+            patch.replace(tag_with_blanks(text, leaf), "");
         }
         let mut line = SecretText::from(" ".repeat(shape.indent));
         line.push_str(sealed);
@@ -189,10 +189,27 @@ pub(super) fn seal(patch: &mut Patch, document: &Document, leaf: &Leaf, value: &
 pub(super) fn replace_scalar(patch: &mut Patch, text: &[u8], leaf: &Leaf, replacement: SecretText) {
     let mut span = leaf.span;
     if tag_goes(leaf) {
-        span.start = leaf.tag_span.start;
+        let tag = tag_with_blanks(text, leaf);
+        if tag.end == span.start {
+            span.start = tag.start;
+        } else {
+            patch.replace(tag, "");
+        }
     }
     // A value that was left out needs a blank before it.
-    let needs_blank = span.is_empty() && span.start > 0 && !text[span.start - 1].is_ascii_whitespace();
+    let glues = text.get(span.end) == Some(&b'#')
+        && !matches!(replacement.expose().last(), Some(b'"' | b'\'' | b' '));
+    let replacement = if glues {
+        // Only quotes may stand directly before a comment.
+        let mut spaced = replacement;
+        spaced.push_str(" ");
+        spaced
+    } else {
+        replacement
+    };
+    // An anchor may end directly before a value like `%x`.
+    let needs_blank =
+        (span.is_empty() || !leaf.in_flow) && span.start > 0 && !text[span.start - 1].is_ascii_whitespace();
     if needs_blank {
         let mut spaced = SecretText::from(" ");
         spaced.push(replacement.expose());
@@ -200,6 +217,13 @@ pub(super) fn replace_scalar(patch: &mut Patch, text: &[u8], leaf: &Leaf, replac
     } else {
         patch.replace(span, replacement);
     }
+}
+
+/// The tag, and what is between it and the value unless a comment is there.
+fn tag_with_blanks(text: &[u8], leaf: &Leaf) -> Span {
+    let between = &text[leaf.tag_span.end..leaf.span.start.max(leaf.tag_span.end)];
+    let end = if between.contains(&b'#') { leaf.tag_span.end } else { leaf.span.start };
+    Span::new(leaf.tag_span.start, end.max(leaf.tag_span.start))
 }
 
 /// Whether a tag would not fit a sealed text: sops checks these against the text.
@@ -282,7 +306,7 @@ fn ends_open_text(document: &Document, leaf: &Leaf) -> bool {
 pub(super) struct NewBlock {
     pub(super) header: SecretText,
     pub(super) lines: SecretText,
-    chomp: Chomp,
+    pub(super) chomp: Chomp,
 }
 
 impl NewBlock {
@@ -310,6 +334,34 @@ impl NewBlock {
         Some(Self { header, lines: SecretText::copy_of(lines), chomp })
     }
 
+    /// Whether the block, its content at `column`, means the same when its last line ends at `end`: what follows
+    /// there could be read as part of it.
+    fn stays_itself(&self, document: &Document, leaf: &Leaf, end: usize, column: usize) -> bool {
+        let text = document.bytes();
+        if self.chomp != Chomp::Strip && ends_open_text(document, leaf) {
+            return false;
+        }
+        let mut at = end + break_len(&text[end..]);
+        while at < text.len() {
+            let mut metadata = document.branches.iter().filter_map(Branch::metadata);
+            if let Some(pair) = metadata.find(|pair| start_of_line(text, pair.span.start) == at) {
+                at = end_of_line(text, pair.span.end.max(at + 1)); // goes away
+                continue;
+            }
+            let next = end_of_line(text, at + 1);
+            let line = without_line_break(&text[at..next]);
+            let indentation = line.iter().take_while(|&&byte| byte == b' ').count();
+            if !line.trim_ascii().is_empty() {
+                return indentation < column;
+            }
+            if self.chomp == Chomp::Keep || indentation > column {
+                return false;
+            }
+            at = next;
+        }
+        true
+    }
+
     /// Whether these lines mean the same below a header that is in the text already.
     fn fits(&self, document: &Document, leaf: &Leaf, shape: BlockShape, value: &[u8]) -> bool {
         let at_open_end = ends_open_text(document, leaf);
@@ -317,7 +369,10 @@ impl NewBlock {
             Chomp::Strip => self.chomp == Chomp::Strip,
             Chomp::Clip if at_open_end => self.chomp == Chomp::Strip,
             Chomp::Clip => self.chomp == Chomp::Clip,
-            Chomp::Keep => self.chomp != Chomp::Strip && !at_open_end,
+            Chomp::Keep => {
+                let end = block_content(document.bytes(), leaf, shape).end;
+                self.chomp != Chomp::Strip && self.stays_itself(document, leaf, end, shape.indent)
+            }
         };
         let first_line_is_indented = matches!(value.iter().find(|&&byte| byte != b'\n'), Some(b' ' | b'\t'));
         breaks_fit && (shape.explicit_indent || !first_line_is_indented)
@@ -371,16 +426,42 @@ fn open_block(patch: &mut Patch, document: &Document, leaf: &Leaf, shape: BlockS
     }
     // The header does not fit the value any more: header and content anew.
     let span = Span::new(leaf.span.start, content.end);
+    let header_end =
+        leaf.span.start + text[leaf.span.start..].iter().take_while(|b| b.is_ascii_graphic()).count();
+    let header_line_end = without_line_break(&text[..shape.content_start]).len();
+    // Quotes must be deeper than their key, a block's header need not be.
+    let before = start_of_line(text, leaf.span.start);
+    let is_too_shallow = text[before..leaf.span.start].iter().all(|&byte| byte == b' ')
+        && ((leaf.span.start - before) as isize) <= shape.parent_indent;
+    let on_one_line = |patch: &mut Patch, spelled: SecretText| {
+        let mut line = SecretText::default();
+        if is_too_shallow {
+            line.push_str(&" ".repeat((shape.parent_indent + 1).unsigned_abs()));
+        }
+        line.push(spelled.expose());
+        if header_end < header_line_end {
+            // A comment behind the header stays, and has its own replacement.
+            patch.replace(Span::new(leaf.span.start, header_end), line);
+            patch.replace(Span::new(header_line_end, content.end.max(header_line_end)), "");
+        } else {
+            patch.replace(span, line);
+        }
+    };
     match spelling(value, Slot::Plain, false) {
-        Some(spelled) => patch.replace(span, spelled),
+        Some(spelled) => on_one_line(patch, spelled),
         None => match NewBlock::of(bytes, shape.parent_indent, shape.indent, newline, false) {
-            Some(block) => {
-                let mut whole = block.header;
-                whole.push_str(newline);
-                whole.push(block.lines.expose());
-                patch.replace(span, whole);
+            Some(block) if block.stays_itself(document, leaf, content.end, shape.indent) => {
+                if header_end < header_line_end {
+                    patch.replace(Span::new(leaf.span.start, header_end), block.header);
+                    patch.replace(content, block.lines);
+                } else {
+                    let mut whole = block.header;
+                    whole.push_str(newline);
+                    whole.push(block.lines.expose());
+                    patch.replace(span, whole);
+                }
             }
-            None => patch.replace(span, quoted(bytes)),
+            _ => on_one_line(patch, quoted(bytes)),
         },
     }
 }
@@ -392,11 +473,12 @@ fn open_as_new_block(patch: &mut Patch, document: &Document, leaf: &Leaf, value:
     let parent = leaf.parent_indent.max(0).unsigned_abs();
     let column = if leaf.in_list { parent + 2 } else { next_level(parent, indent_of(document)) };
     let block = NewBlock::of(value.expose(), leaf.parent_indent, column, newline, false);
-    let Some(block) = block.filter(|_| ends_line(text)) else {
-        return replace_scalar(patch, text, leaf, quoted(value.expose()));
-    };
     let line_end = end_of_line(text, leaf.span.end);
     let break_at = without_line_break(&text[..line_end]).len();
+    let fits = |block: &NewBlock| ends_line(text) && block.stays_itself(document, leaf, break_at, column);
+    let Some(block) = block.filter(fits) else {
+        return replace_scalar(patch, text, leaf, quoted(value.expose()));
+    };
     let mut content = SecretText::from(newline);
     content.push(block.lines.expose());
     if text[leaf.span.end..break_at].trim_ascii().is_empty() {

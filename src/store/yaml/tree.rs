@@ -56,9 +56,7 @@ fn parse(text: &[u8]) -> Result<(Vec<ParsedDocument>, Vec<Span>), ParseError> {
 
 /// Column of byte `offset`, in characters from 0.
 pub(super) fn column_of(text: &[u8], offset: usize) -> usize {
-    let line_start = text[..offset].iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
-    let line = &text[line_start..offset];
-    let line = if line_start == 0 { line.strip_prefix(super::scan::BOM).unwrap_or(line) } else { line };
+    let line = &text[super::start_of_line(text, offset).min(offset)..offset];
     line.iter().filter(|byte| **byte & 0xC0 != 0x80).count()
 }
 
