@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Mutex;
 
 use crate::cipher::{self, Cipher, EncryptedValue, OpenError, ParseValueError};
 use crate::document::{
@@ -264,12 +265,21 @@ impl Opener<'_> {
             return self.open_some(leaves, spots, 0);
         }
         let half = leaves.len() / 2;
-        let (first, second) = leaves.split_at(half);
+        let first = &leaves[..half];
         let (first_spots, second_spots) = spots.split_at_mut(half);
+        // Where there is no other thread to be had, this one does both halves.
+        let second = Mutex::new(Some(second_spots));
+        let open_second = || match second.lock().map(|mut spots| spots.take()) {
+            Ok(Some(spots)) => self.open_some(&leaves[half..], spots, half),
+            _ => Ok(()),
+        };
         std::thread::scope(|scope| {
-            let helper = scope.spawn(|| self.open_some(second, second_spots, half));
+            let other = std::thread::Builder::new().spawn_scoped(scope, open_second);
             self.open_some(first, first_spots, 0)?;
-            helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            match other {
+                Ok(other) => other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+                Err(_) => open_second(),
+            }
         })
     }
 
