@@ -1,9 +1,6 @@
 //! What several modules of the suite share: the corpus, keys, and the real sops.
 
-use std::ffi::OsStr;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
 
 use orlop::store::{Format, Store, Style};
 use orlop::{
@@ -71,6 +68,7 @@ pub(crate) fn open(sealed: &[u8]) -> Result<OpenFile, orlop::FileError> {
     file.open(&key)
 }
 
+#[cfg(feature = "peers")]
 /// The folder the real programs are installed in.
 pub(crate) fn peers() -> PathBuf {
     let cache = || {
@@ -80,8 +78,15 @@ pub(crate) fn peers() -> PathBuf {
     std::env::var_os("ORLOP_PEERS").map_or_else(|| cache().join("orlop-peers"), PathBuf::from).join("bin")
 }
 
+#[cfg(feature = "peers")]
 /// Runs real sops in a folder without configuration, with the test-only identity, and `input` as its input.
-pub(crate) fn sops(args: impl IntoIterator<Item = impl AsRef<OsStr>>, input: &[u8]) -> Output {
+pub(crate) fn sops(
+    args: impl IntoIterator<Item = impl AsRef<std::ffi::OsStr>>,
+    input: &[u8],
+) -> std::process::Output {
+    use std::io::Write as _;
+    use std::process::{Command, Stdio};
+
     let program = peers().join("sops");
     assert!(program.exists(), "{} is missing: run tests/peers/install", program.display());
     let folder = tempfile::tempdir().unwrap();
@@ -101,6 +106,7 @@ pub(crate) fn sops(args: impl IntoIterator<Item = impl AsRef<OsStr>>, input: &[u
     child.wait_with_output().unwrap()
 }
 
+#[cfg(feature = "peers")]
 /// Does `work` for every item on all processors and returns what it gives, in order.
 pub(crate) fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let workers = std::thread::available_parallelism().map_or(2, usize::from).min(items.len().max(1));
@@ -121,6 +127,7 @@ pub(crate) fn values(text: &[u8]) -> Vec<(String, String)> {
     spots(text).into_iter().filter(|(path, _)| path != COMMENT).collect()
 }
 
+#[cfg(feature = "peers")]
 /// Every comment of a plain text, sorted.
 pub(crate) fn comments(text: &[u8]) -> Vec<String> {
     let mut comments: Vec<String> =

@@ -44,6 +44,40 @@ pub(crate) enum Command {
     Helm(HelmWords),
 }
 
+impl Command {
+    /// Names of the commands.
+    pub(crate) const NAMES: [&str; 10] = [
+        "decrypt",
+        "encrypt",
+        "edit",
+        "set",
+        "unset",
+        "rotate",
+        "updatekeys",
+        "filestatus",
+        "generate",
+        "helm",
+    ];
+
+    /// The options of one command. Building those of all of them takes longer than many a run.
+    pub(crate) fn options_of(name: &str) -> Option<clap::Command> {
+        let name = *Self::NAMES.iter().find(|known| **known == name)?;
+        let command = clap::Command::new(name);
+        Some(match name {
+            "decrypt" => Decrypt::augment_args(command),
+            "encrypt" => Encrypt::augment_args(command),
+            "edit" => Edit::augment_args(command),
+            "set" => Set::augment_args(command),
+            "unset" => Unset::augment_args(command),
+            "rotate" => Rotate::augment_args(command),
+            "updatekeys" => Updatekeys::augment_args(command),
+            "filestatus" => Filestatus::augment_args(command),
+            "generate" => Generate::augment_args(command),
+            _ => HelmWords::augment_args(command),
+        })
+    }
+}
+
 /// Options that count for every command; they stand before it.
 #[derive(Args, Clone)]
 pub(crate) struct Globals {
@@ -466,5 +500,26 @@ impl FromArgMatches for KeyChanges {
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
         *self = Self::from_arg_matches(matches)?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn every_command_can_be_built_alone() {
+        let whole = Cli::command();
+        let names: Vec<&str> = whole.get_subcommands().map(clap::Command::get_name).collect();
+        assert_eq!(names, Command::NAMES);
+        for known in whole.get_subcommands() {
+            let alone = Command::options_of(known.get_name()).unwrap();
+            let options = |command: &clap::Command| {
+                command.get_arguments().map(|option| option.get_id().to_string()).collect::<Vec<_>>()
+            };
+            assert_eq!(options(&alone), options(known), "{}", known.get_name());
+        }
     }
 }

@@ -15,7 +15,7 @@ mod updatekeys;
 
 use std::ffi::OsString;
 
-use clap::{CommandFactory as _, FromArgMatches as _};
+use clap::{Args as _, CommandFactory as _, FromArgMatches as _};
 
 use crate::args::{self, Cli, Command};
 use crate::argv::{self, Grammar, Read, UsageError};
@@ -86,28 +86,29 @@ const NOT_YET: [&str; 6] = ["completion", "exec-env", "exec-file", "publish", "k
 const NOT_IN_SOPS: [&str; 2] = ["generate", "helm"];
 
 fn read(name: Name, words: Vec<OsString>, env: &orlop::Env) -> Result<Request, CommandError> {
-    let mut root = Cli::command();
-    let grammar = Grammar::of(&root, args::variable_of);
+    let general_options = args::Legacy::augment_args(clap::Command::new("orlop"));
+    let grammar = Grammar::of(&general_options, args::variable_of);
     let general = argv::read_strictly(&grammar, words, env).map_err(usage)?;
     if general.wants_help {
-        return Ok(Request::Help(root.render_help().to_string()));
+        return Ok(Request::Help(Cli::command().render_help().to_string()));
     }
     let first = general.words.first().and_then(|word| word.to_str()).map(str::to_owned);
     let is_command = |word: &str| {
-        (root.find_subcommand(word).is_some() && !(name == Name::Sops && NOT_IN_SOPS.contains(&word)))
+        (Command::NAMES.contains(&word) && !(name == Name::Sops && NOT_IN_SOPS.contains(&word)))
             || NOT_YET.contains(&word)
             || matches!(word, "help" | "h")
     };
     let mut clap_words = vec![OsString::from("orlop")];
+    let mut options = general_options.clone();
     match first.filter(|word| is_command(word)) {
         None => {
             // sops: no word at all is an error.
             if name != Name::Sops && general.words.is_empty() && general.given.is_empty() {
-                return Ok(Request::Help(root.render_help().to_string()));
+                return Ok(Request::Help(Cli::command().render_help().to_string()));
             }
             clap_words.extend(in_clap_order(general));
         }
-        Some(word) if word == "help" || word == "h" => return help(&mut root, general.words.get(1)),
+        Some(word) if word == "help" || word == "h" => return help(general.words.get(1)),
         Some(word) if NOT_YET.contains(&word.as_str()) => {
             return Err(CommandError::not_yet(format_args!("the command {word}")));
         }
@@ -116,19 +117,20 @@ fn read(name: Name, words: Vec<OsString>, env: &orlop::Env) -> Result<Request, C
             for flag in general.given.iter().filter(|flag| !COUNT_FOR_COMMANDS.contains(&flag.as_str())) {
                 ui::warn(format_args!("--{flag} before the command has no effect; put it behind {word}"));
             }
-            let command = root.find_subcommand(&word).expect("it was found before");
-            let grammar = Grammar::of(command, args::variable_of);
+            let command = Command::options_of(&word).expect("it is one of them");
+            let grammar = Grammar::of(&command, args::variable_of);
             let words = general.words[1..].to_vec();
             let own = argv::read_anywhere(&grammar, words, env, name == Name::Sops).map_err(usage)?;
             if own.wants_help {
-                return help(&mut root, Some(&word.into()));
+                return help(Some(&word.into()));
             }
             clap_words.extend(general.flags);
             clap_words.push(word.into());
             clap_words.extend(in_clap_order(own));
+            options = options.subcommand(command);
         }
     }
-    let mut matches = root
+    let mut matches = options
         .try_get_matches_from(clap_words)
         .map_err(|error| CommandError::usage(error.to_string().trim_start_matches("error: ").trim_end()))?;
     let cli =
@@ -149,7 +151,8 @@ fn usage(error: UsageError) -> CommandError {
     )
 }
 
-fn help(root: &mut clap::Command, command: Option<&OsString>) -> Result<Request, CommandError> {
+fn help(command: Option<&OsString>) -> Result<Request, CommandError> {
+    let mut root = Cli::command();
     let Some(command) = command.and_then(|word| word.to_str()) else {
         return Ok(Request::Help(root.render_help().to_string()));
     };
