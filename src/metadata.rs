@@ -18,9 +18,6 @@ use crate::value::{Kind, Plaintext, Tree};
 /// The sops version that new files name.
 pub const FORMAT_VERSION: &str = "3.13.3";
 
-/// The suffix that keeps values in clear text when nothing else is configured.
-pub const DEFAULT_UNENCRYPTED_SUFFIX: &str = "_unencrypted";
-
 /// What a file says about its encryption.
 pub struct Metadata {
     /// Who can open the file.
@@ -204,7 +201,7 @@ impl Metadata {
             }
             groups => put("key_groups", Tree::List(groups.iter().map(write_group).collect())),
         }
-        if let Some((name, text)) = selection_field(&self.selection) {
+        if let Some((name, text)) = self.selection.option() {
             put(name, Tree::text(text));
         }
         if self.shamir_threshold != 0 {
@@ -288,7 +285,7 @@ fn read_selection(fields: &mut Fields<'_>) -> Result<SelectionRule, MetadataErro
         }
         found = Some((name, rule(text)));
     }
-    let default = || SelectionRule::UnencryptedSuffix(DEFAULT_UNENCRYPTED_SUFFIX.to_owned());
+    let default = SelectionRule::default;
     Ok(found.map_or_else(default, |(_, rule)| rule))
 }
 
@@ -302,18 +299,6 @@ const SELECTION_FIELDS: [(&str, SelectionOf); 6] = [
     ("unencrypted_comment_regex", SelectionRule::UnencryptedCommentRegex),
     ("encrypted_comment_regex", SelectionRule::EncryptedCommentRegex),
 ];
-
-fn selection_field(rule: &SelectionRule) -> Option<(&'static str, &str)> {
-    match rule {
-        SelectionRule::UnencryptedSuffix(text) => Some(("unencrypted_suffix", text)),
-        SelectionRule::EncryptedSuffix(text) => Some(("encrypted_suffix", text)),
-        SelectionRule::UnencryptedRegex(text) => Some(("unencrypted_regex", text)),
-        SelectionRule::EncryptedRegex(text) => Some(("encrypted_regex", text)),
-        SelectionRule::UnencryptedCommentRegex(text) => Some(("unencrypted_comment_regex", text)),
-        SelectionRule::EncryptedCommentRegex(text) => Some(("encrypted_comment_regex", text)),
-        SelectionRule::All => None,
-    }
-}
 
 fn has_keys_of(group: &KeyGroup, id: ProviderId) -> bool {
     group.keys().any(|key| key.provider_id() == id)

@@ -208,7 +208,7 @@ fn an_edit_changes_the_line_of_the_value_that_was_edited_only() {
         let edited = match edited {
             Ok(Some(edited)) => edited,
             Ok(None) => return Some(format!("{name}: not changed")),
-            Err(_) => return None, // a new first key does not fit everywhere
+            Err(error) => return Some(format!("{name}: {error}")),
         };
         let (gone, added) = changed_lines(sealed, edited.expose());
         if !gone.is_empty() || added.len() != 1 {

@@ -7,8 +7,9 @@ use std::collections::HashMap;
 
 use super::emit::{Block, Element, Line, Slot, pieces};
 use super::parse::{Content, Parsed, ParsedDocument, ParsedLayout};
+use super::tree::leaf_of;
 use super::{end_of_line, spell};
-use crate::document::{Leaf, LeafStyle, Patch};
+use crate::document::Patch;
 use crate::secret::SecretText;
 use crate::span::Span;
 use crate::store::ParseError;
@@ -153,7 +154,7 @@ impl<'p> Writer<'_, 'p> {
         Ok(match &node.content {
             Content::Alias => self.copy(self.targets[&node.span.start])?,
             Content::Scalar { style, .. } => {
-                let leaf = leaf_of(node, *style);
+                let leaf = leaf_of(node, *style, false, -1, false);
                 spell::read(self.text, &leaf)?.map_or(Block::Null, Block::Held)
             }
             Content::List { items, .. } => {
@@ -165,7 +166,7 @@ impl<'p> Writer<'_, 'p> {
                 for pair in pairs {
                     let name = match pair.key.content {
                         Content::Scalar { style, .. } => {
-                            spell::decode(self.text, &leaf_of(&pair.key, style))?
+                            spell::decode(self.text, &leaf_of(&pair.key, style, false, -1, false))?
                         }
                         _ => {
                             return Err(ParseError::at(
@@ -181,19 +182,5 @@ impl<'p> Writer<'_, 'p> {
                 Block::Map(lines)
             }
         })
-    }
-}
-
-fn leaf_of(node: &Parsed, style: LeafStyle) -> Leaf {
-    Leaf {
-        span: node.span,
-        style,
-        in_flow: false,
-        tag: node.extras().tag.clone(),
-        tag_span: node.extras().tag_span,
-        parent_indent: -1,
-        in_list: false,
-        sealed_comment: false,
-        ends_empty_list: false,
     }
 }

@@ -10,7 +10,8 @@ use libyaml_rs as sys;
 
 use super::parse::{Content, Parsed, ParsedLayout, Parser};
 use super::spell;
-use crate::document::{Leaf, LeafStyle};
+use super::tree::leaf_of;
+use crate::document::LeafStyle;
 use crate::span::Span;
 
 /// The events of a text, one a line; `None` when it is refused.
@@ -140,7 +141,7 @@ fn write_node(events: &mut String, text: &[u8], node: &Parsed) -> Option<()> {
                 LeafStyle::Block(shape) if shape.folded => ">",
                 LeafStyle::Block(_) => "|",
             };
-            let value = spell::decode(text, &leaf(node, *style)).ok()?;
+            let value = spell::decode(text, &leaf_of(node, *style, false, -1, false)).ok()?;
             write_event(events, kind, anchor, tag, &String::from_utf8_lossy(value.expose()));
         }
         Content::List { items, layout } => {
@@ -160,20 +161,6 @@ fn write_node(events: &mut String, text: &[u8], node: &Parsed) -> Option<()> {
         }
     }
     Some(())
-}
-
-fn leaf(node: &Parsed, style: LeafStyle) -> Leaf {
-    Leaf {
-        span: node.span,
-        style,
-        in_flow: false,
-        tag: node.extras().tag.clone(),
-        tag_span: node.extras().tag_span,
-        parent_indent: -1,
-        in_list: false,
-        sealed_comment: false,
-        ends_empty_list: false,
-    }
 }
 
 // ---------------------------------------------------------------- texts

@@ -188,7 +188,14 @@ fn simple_key<'t>(text: &'t [u8], key: &Parsed) -> Option<&'t [u8]> {
     inner.iter().all(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'\'' | b'\\')).then_some(inner)
 }
 
-fn leaf_of(node: &Parsed, style: LeafStyle, in_flow: bool, parent_indent: isize, in_list: bool) -> Leaf {
+/// The leaf of a scalar node.
+pub(super) fn leaf_of(
+    node: &Parsed,
+    style: LeafStyle,
+    in_flow: bool,
+    parent_indent: isize,
+    in_list: bool,
+) -> Leaf {
     Leaf {
         span: node.span,
         style,
