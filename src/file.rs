@@ -9,7 +9,8 @@ use std::sync::Mutex;
 
 use crate::cipher::{self, Cipher, EncryptedValue, OpenError, ParseValueError};
 use crate::document::{
-    Comment, Document, FindError, Leaf, LeafStyle, METADATA_KEY, Patch, Spot, Target, WalkError, walk,
+    Comment, Content, Document, FindError, Leaf, LeafStyle, METADATA_KEY, Patch, Spot, Target, WalkError,
+    walk,
 };
 use crate::key_path::{Aad, KeyPath, Step, TreePath};
 use crate::mac::{MacError, MacHasher, MacVerified};
@@ -18,7 +19,7 @@ use crate::provider::KeyGroup;
 use crate::secret::{DataKey, RandomError, SecretText};
 use crate::selection::{Selection, SelectionError};
 use crate::span::{Position, Span};
-use crate::store::{EditError, ParseError, Store, Style};
+use crate::store::{EditError, ParseError, PrintError, Store, Style};
 use crate::value::{Kind, Plaintext, Tree};
 
 /// How often a comment is sealed anew when its sealed text looks like one that stays in clear.
@@ -34,6 +35,9 @@ pub enum FileError {
     /// The text is not of its format.
     #[error(transparent)]
     Parse(#[from] ParseError),
+    /// The format that was asked for cannot hold what the file holds.
+    #[error(transparent)]
+    Print(#[from] PrintError),
     /// There is no document in the file.
     #[error("the file is completely empty; it must contain at least one document")]
     Empty,
@@ -127,6 +131,11 @@ impl PlainFile {
     /// The document.
     pub fn document(&self) -> &Document {
         &self.document
+    }
+
+    /// The store that read it.
+    pub fn store(&self) -> &'static dyn Store {
+        self.store
     }
 
     /// Seals the file with `key`. The key groups of `metadata` must hold the wrapped key already; its MAC and
@@ -228,6 +237,19 @@ impl SealedFile {
         self.metadata.shamir_threshold = threshold;
         let mut patch = self.store.write_metadata(&self.document, &self.metadata.to_tree(), style);
         patch.apply(self.document.bytes())
+    }
+}
+
+impl SealedFile {
+    /// The sealed file in another format: the same sealed texts and metadata.
+    ///
+    /// SOPS 3.13: a file is sealed as its own format has it; what is printed then is sealed text. So a date stays a
+    /// date even where the other format has no dates.
+    pub fn converted(&self, output: &dyn Store, style: Style) -> Result<SecretText, FileError> {
+        let plain = self.store.remove_metadata(&self.document).apply(self.document.bytes());
+        let roots = Content::of_document(&self.store.parse(plain)?, self.store)?;
+        let document = output.parse(output.print_file(&roots, style)?)?;
+        Ok(output.write_metadata(&document, &self.metadata.to_tree(), style).apply(document.bytes()))
     }
 }
 
@@ -432,31 +454,37 @@ impl OpenFile {
         Ok(self.store.parse(self.plain_text()?)?)
     }
 
-    /// The plain text in normal form, as `--indent` asks for it.
-    pub fn reprinted(&self, store: &'static dyn Store, style: Style) -> Result<SecretText, FileError> {
-        Ok(store.reprint(&self.plain_document()?, style)?)
+    /// The plain text printed by `output`, in its normal form.
+    pub fn reprinted(&self, output: &dyn Store, style: Style) -> Result<SecretText, FileError> {
+        let roots = Content::of_document(&self.plain_document()?, self.store)?;
+        Ok(output.print_file(&roots, style)?)
     }
 
     /// What `path` names, as `--extract` prints it: a map as a file, text as it is, all else as a single value.
+    ///
+    /// SOPS 3.13: the other documents of a file follow a map.
     pub fn extract(
         &self,
         path: &TreePath,
-        output: &'static dyn Store,
+        output: &dyn Store,
         style: Style,
     ) -> Result<SecretText, FileError> {
         let document = self.plain_document()?;
-        let found = document.find(path)?;
-        Ok(match found.target {
-            Target::Map(_) => match document.node(path) {
-                Some(node) => output.print_map(&document, node, style)?,
-                None => output.reprint(&document, style)?,
-            },
-            Target::Comment(comment) => SecretText::copy_of(comment.span.of(document.bytes())),
-            Target::Leaf(leaf) => match self.store.read(&document, leaf)? {
-                Some(value) if value.kind() == Kind::Str => SecretText::copy_of(value.expose()),
-                _ => output.print_value(&document, document.node(path).expect("it was found"))?,
-            },
-            Target::List(_) => output.print_value(&document, document.node(path).expect("it was found"))?,
+        if let Target::Comment(comment) = document.find(path)?.target {
+            return Ok(SecretText::copy_of(comment.span.of(document.bytes())));
+        }
+        let Some(node) = document.node(path) else {
+            let roots = Content::of_document(&document, self.store)?;
+            return Ok(output.print_file(&roots, style)?);
+        };
+        Ok(match Content::of_node(&document, node, self.store)? {
+            Content::Map(first) => {
+                let mut roots = Content::of_document(&document, self.store)?;
+                roots[0] = first;
+                output.print_file(&roots, style)?
+            }
+            Content::Held(value) if value.kind() == Kind::Str => SecretText::copy_of(value.expose()),
+            other => output.print_value(&other)?,
         })
     }
 

@@ -23,6 +23,7 @@
 
 use std::collections::HashSet;
 
+use crate::document::Content;
 use crate::file::{FileError, OpenFile, PlainFile, SealedFile};
 use crate::key_path::TreePath;
 use crate::keyring::{Keyring, UnlockError, WrapError};
@@ -85,7 +86,8 @@ pub struct Printing {
     pub store: &'static dyn Store,
     /// The layout of what is written anew.
     pub style: Style,
-    /// Whether everything is written anew, in the format's normal form, rather than left as it is.
+    /// Whether everything is written anew, in the format's normal form, rather than left as it is. It always is
+    /// when the format is another one than the text's.
     pub reprint: bool,
 }
 
@@ -117,23 +119,25 @@ pub fn encrypt(
 ) -> Result<Encrypted, SimpleError> {
     let plain = plain_file(text, store, printing)?;
     let aliases_expanded = plain.document().aliases_expanded;
-    let new_file = prepare(metadata, keyring)?;
-    let text = plain.seal(&new_file.key, new_file.metadata, printing.style).map_err(SimpleError::Seal)?;
+    let text = prepare(metadata, keyring)?.seal_plain(plain, printing)?;
     Ok(Encrypted { text, aliases_expanded })
 }
 
+/// A plain text, in normal form if that is asked for.
 fn plain_file(
     text: SecretText,
     store: &'static dyn Store,
     printing: Printing,
 ) -> Result<PlainFile, SimpleError> {
     let plain = PlainFile::parse(text, store).map_err(SimpleError::Plain)?;
-    if !printing.reprint {
+    if !printing.reprint || printing.store.format() != store.format() {
         return Ok(plain);
     }
-    let text = printing.store.reprint(plain.document(), printing.style);
+    let roots = Content::of_document(plain.document(), store);
+    let roots = roots.map_err(|error| SimpleError::Seal(error.into()))?;
+    let text = store.print_file(&roots, printing.style);
     let text = text.map_err(|error| SimpleError::Seal(error.into()))?;
-    PlainFile::parse(text, printing.store).map_err(SimpleError::Seal)
+    PlainFile::parse(text, store).map_err(SimpleError::Seal)
 }
 
 /// Makes a data key and wraps it for the key groups of `metadata`: whatever can fail without the file's text.
@@ -157,10 +161,19 @@ impl NewFile {
         store: &'static dyn Store,
         printing: Printing,
     ) -> Result<SecretText, SimpleError> {
-        let plain = plain_file(text, store, printing)?;
+        self.seal_plain(plain_file(text, store, printing)?, printing)
+    }
+
+    fn seal_plain(&self, plain: PlainFile, printing: Printing) -> Result<SecretText, SimpleError> {
         let metadata = Metadata::from_tree(&self.metadata.to_tree());
         let metadata = metadata.map_err(|error| SimpleError::Seal(error.into()))?;
-        plain.seal(&self.key, metadata, printing.style).map_err(SimpleError::Seal)
+        let store = plain.store();
+        let text = plain.seal(&self.key, metadata, printing.style).map_err(SimpleError::Seal)?;
+        if printing.store.format() == store.format() {
+            return Ok(text);
+        }
+        let sealed = SealedFile::parse(text, store).map_err(SimpleError::Seal)?;
+        sealed.converted(printing.store, printing.style).map_err(SimpleError::Seal)
     }
 }
 
@@ -206,7 +219,7 @@ impl Opened {
 
     /// The plain text.
     pub fn plain_text(&self, printing: Printing) -> Result<SecretText, SimpleError> {
-        let text = match printing.reprint {
+        let text = match printing.reprint || printing.store.format() != self.store.format() {
             true => self.file.reprinted(printing.store, printing.style),
             false => self.file.plain_text(),
         };
@@ -448,7 +461,7 @@ mod tests {
 
     const TEST_KEY: &str = include_str!("../testdata/keys/age-test.txt");
     const OTHER_KEY: &str = include_str!("../testdata/keys/age-other.txt");
-    const STYLE: Style = Style { indent: 4 };
+    const STYLE: Style = Style { indent: 4, tabs: false };
 
     fn store() -> &'static dyn Store {
         Format::Yaml.store().unwrap()
@@ -500,7 +513,7 @@ mod tests {
     fn a_reprint_is_in_normal_form_on_both_ways() {
         let plain = "b:\n  c: 1\n";
         let metadata = Metadata::new(vec![KeyGroup::of_keys([key(TEST_KEY)])], SelectionRule::default());
-        let wide = Printing { style: Style { indent: 6 }, ..printing(true) };
+        let wide = Printing { style: Style { indent: 6, tabs: false }, ..printing(true) };
         let sealed_wide = encrypt(text(plain), store(), metadata, &keyring(TEST_KEY), wide).unwrap();
         assert_eq!(decrypted(sealed_wide.text, TEST_KEY).unwrap(), "b:\n      c: 1\n");
         assert_eq!(shown(&opened(&sealed(plain)).plain_text(printing(true)).unwrap()), "b:\n    c: 1\n");

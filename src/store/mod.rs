@@ -2,7 +2,7 @@
 
 pub mod yaml;
 
-use crate::document::{Document, Leaf, Node, Patch};
+use crate::document::{Content, Document, Leaf, Line, Patch};
 use crate::key_path::TreePath;
 use crate::secret::SecretText;
 use crate::span::{Position, Span};
@@ -13,6 +13,9 @@ use crate::value::{Plaintext, Tree};
 /// Parsing never copies a value; every other method gives replacements for places in the text and leaves the
 /// rest of the file alone.
 pub trait Store: Sync {
+    /// The format this store reads and writes.
+    fn format(&self) -> Format;
+
     /// Reads a text.
     fn parse(&self, text: SecretText) -> Result<Document, ParseError>;
 
@@ -50,14 +53,11 @@ pub trait Store: Sync {
     /// Replacements that remove what `path` names.
     fn unset(&self, document: &Document, path: &TreePath) -> Result<Patch, EditError>;
 
-    /// The whole file again, in the format's normal form.
-    fn reprint(&self, document: &Document, style: Style) -> Result<SecretText, ParseError>;
+    /// A file of its own in the format's normal form, one document for each root.
+    fn print_file(&self, roots: &[Vec<Line<'_>>], style: Style) -> Result<SecretText, PrintError>;
 
     /// A single value on its own, as `--extract` prints what is neither a map nor text.
-    fn print_value(&self, document: &Document, node: &Node) -> Result<SecretText, ParseError>;
-
-    /// A map as a file of its own, followed by the other documents, as `--extract` prints maps.
-    fn print_map(&self, document: &Document, node: &Node, style: Style) -> Result<SecretText, ParseError>;
+    fn print_value(&self, value: &Content<'_>) -> Result<SecretText, PrintError>;
 
     /// A file for a user to start from.
     fn example(&self) -> &'static str;
@@ -66,8 +66,20 @@ pub trait Store: Sync {
 /// How new text is laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Style {
-    /// Columns per level.
+    /// Columns per level, where a level is not a tab.
     pub indent: usize,
+    /// Whether a level is one tab; YAML has no tabs.
+    pub tabs: bool,
+}
+
+/// Why a format cannot hold a value: what the value is and where it stands, never the value itself.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{format} cannot hold this: {problem}")]
+pub struct PrintError {
+    /// The name of the format.
+    pub format: &'static str,
+    /// What it cannot hold.
+    pub problem: String,
 }
 
 /// What `set` changes.

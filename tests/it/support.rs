@@ -9,7 +9,7 @@ use orlop::{
 };
 
 /// The layout of new text in every test.
-pub(crate) const STYLE: Style = Style { indent: 4 };
+pub(crate) const STYLE: Style = Style { indent: 4, tabs: false };
 
 /// The YAML store.
 pub(crate) fn yaml() -> &'static dyn Store {

@@ -86,16 +86,38 @@ impl Context {
         Config::parse(&text, &absolute(&path)?).map(Some).map_err(CommandError::config)
     }
 
-    /// How new text is laid out, and whether `--indent` asks for a file in normal form.
-    pub(crate) fn style(&self, config: Option<&Config>) -> Result<(Style, bool), CommandError> {
-        let configured = config.map_or(0, |config| config.stores().yaml_indent);
-        let columns = match self.globals.indent.unwrap_or(configured) {
-            0 => 4,
-            columns => columns,
+    /// How new text of `format` is laid out, and whether `--indent` asks for a file in normal form.
+    ///
+    /// SOPS 3.13: 0 columns stand for YAML's default; JSON takes -1 for tabs, which are its default, and 0 for none.
+    pub(crate) fn style(
+        &self,
+        config: Option<&Config>,
+        format: Format,
+    ) -> Result<(Style, bool), CommandError> {
+        let stores = config.map(Config::stores).unwrap_or_default();
+        let asked = self.globals.indent;
+        let refused = |reason: &str| Err(CommandError::new(Kind::Generic, reason));
+        let style = match format {
+            Format::Json | Format::Binary => {
+                let configured =
+                    if format == Format::Json { stores.json_indent } else { stores.json_binary_indent };
+                match asked.unwrap_or(configured) {
+                    -1 => Style { indent: 0, tabs: true },
+                    columns => match usize::try_from(columns) {
+                        Ok(indent) => Style { indent, tabs: false },
+                        Err(_) => return refused("the indentation of JSON cannot be less than -1"),
+                    },
+                }
+            }
+            Format::Yaml | Format::Dotenv | Format::Ini => {
+                match usize::try_from(asked.unwrap_or(stores.yaml_indent)) {
+                    Ok(0) => Style { indent: 4, tabs: false },
+                    Ok(indent) => Style { indent, tabs: false },
+                    Err(_) => return refused("the indentation of YAML cannot be negative"),
+                }
+            }
         };
-        let indent = usize::try_from(columns)
-            .map_err(|_| CommandError::new(Kind::Generic, "the indentation of YAML cannot be negative"))?;
-        Ok((Style { indent }, self.globals.indent.is_some()))
+        Ok((style, asked.is_some()))
     }
 
     /// The means to get at data keys, in the order that was asked for.

@@ -5,11 +5,11 @@
 
 use std::collections::HashMap;
 
-use super::emit::{Block, Element, Line, Slot, pieces};
+use super::emit::{Slot, pieces};
 use super::parse::{Content, Parsed, ParsedDocument, ParsedLayout};
 use super::tree::leaf_of;
 use super::{end_of_line, spell};
-use crate::document::Patch;
+use crate::document::{self, Element, Line, Patch};
 use crate::secret::SecretText;
 use crate::span::Span;
 use crate::store::ParseError;
@@ -146,7 +146,7 @@ impl<'p> Writer<'_, 'p> {
         false
     }
 
-    fn copy(&mut self, node: &'p Parsed) -> Result<Block<'static>, ParseError> {
+    fn copy(&mut self, node: &'p Parsed) -> Result<document::Content<'static>, ParseError> {
         self.copied += 1;
         if self.copied > MAX_COPIED_NODES {
             return Err(ParseError::at(self.text, node.span.start, "document contains excessive aliasing"));
@@ -155,11 +155,11 @@ impl<'p> Writer<'_, 'p> {
             Content::Alias => self.copy(self.targets[&node.span.start])?,
             Content::Scalar { style, .. } => {
                 let leaf = leaf_of(node, *style, false, -1, false);
-                spell::read(self.text, &leaf)?.map_or(Block::Null, Block::Held)
+                spell::read(self.text, &leaf)?.map_or(document::Content::Null, document::Content::Held)
             }
             Content::List { items, .. } => {
                 let elements = items.iter().map(|item| self.copy(&item.node).map(Element::Value));
-                Block::List(elements.collect::<Result<_, _>>()?)
+                document::Content::List(elements.collect::<Result<_, _>>()?)
             }
             Content::Map { pairs, .. } => {
                 let mut lines = Vec::with_capacity(pairs.len());
@@ -179,7 +179,7 @@ impl<'p> Writer<'_, 'p> {
                     let name = String::from_utf8_lossy(name.expose()).into_owned();
                     lines.push(Line::Pair(name, self.copy(&pair.value)?));
                 }
-                Block::Map(lines)
+                document::Content::Map(lines)
             }
         })
     }

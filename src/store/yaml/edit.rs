@@ -1,9 +1,10 @@
 //! Setting and removing values as changes to the text.
 
-use super::emit::{self, Block, Slot, pieces};
+use super::emit::{self, Slot, pieces};
 use super::{end_of_line, ends_line, line_break, scalar, spell, start_of_line, tree};
 use crate::document::{
-    Document, Entry, FindError, Item, Layout, Leaf, LeafStyle, List, METADATA_KEY, Map, Node, Pair, Patch,
+    Content, Document, Entry, FindError, Item, Layout, Leaf, LeafStyle, List, METADATA_KEY, Map, Node, Pair,
+    Patch,
 };
 use crate::key_path::{Step, TreePath};
 use crate::secret::SecretText;
@@ -125,7 +126,7 @@ impl Editor<'_> {
     }
 
     fn style(&self) -> Style {
-        Style { indent: spell::indent_of(self.document) }
+        Style { indent: spell::indent_of(self.document), tabs: false }
     }
 
     // ------------------------------------------------------------ going down
@@ -178,7 +179,7 @@ impl Editor<'_> {
         if let (Node::Leaf(leaf), Tree::Leaf(value)) = (node, value) {
             return self.replace_leaf(leaf, value);
         }
-        let (line, below) = pieces(&Block::from(value), slot, self.text);
+        let (line, below) = pieces(&Content::from(value), slot, self.text);
         let mut span = node.span();
         if let Node::Leaf(Leaf { style: LeafStyle::Block(_), .. }) | Node::Map(_) | Node::List(_) = node {
             // The last line break of a block stays.
@@ -302,7 +303,7 @@ impl Editor<'_> {
                     }
                     None => list.span.start + 1,
                 };
-                emit::flow_value(&mut entry, &Block::from(value));
+                emit::flow_value(&mut entry, &Content::from(value));
                 self.replace(Span::at(at), entry);
             }
         }

@@ -3,66 +3,16 @@
 use super::line_break;
 use super::scalar::{self, Style as Quotes};
 use super::spell::{self, NewBlock, next_level};
-use crate::document::{Chomp, Document, Entry, Item, Node};
-use crate::secret::{SecretBytes, SecretText};
+use crate::document::{Chomp, Content, Document, Element, Item, Line, Node, Remark};
+use crate::secret::SecretText;
 use crate::store::{ParseError, Style};
-use crate::value::{Plaintext, Tree};
+use crate::value::Tree;
 
 const LIKE_SOPS: scalar::Escape = scalar::Escape::LikeSops;
 /// Longer keys are written with `? `.
 const SIMPLE_KEY_BYTES: usize = 128;
 /// sops prints single values with its default indentation, whatever is configured.
-const VALUE_STYLE: Style = Style { indent: spell::DEFAULT_INDENT };
-
-/// A value to print, comments included.
-pub(super) enum Block<'a> {
-    Null,
-    Held(Plaintext),
-    Borrowed(&'a Plaintext),
-    List(Vec<Element<'a>>),
-    Map(Vec<Line<'a>>),
-}
-
-/// One entry of a list to print.
-pub(super) enum Element<'a> {
-    Comment(Remark),
-    Value(Block<'a>),
-}
-
-/// One entry of a map to print.
-pub(super) enum Line<'a> {
-    Comment(Remark),
-    Pair(String, Block<'a>),
-}
-
-/// A comment without its `#`.
-pub(super) struct Remark {
-    text: SecretBytes,
-    inline: bool,
-}
-
-impl<'a> From<&'a Tree> for Block<'a> {
-    fn from(tree: &'a Tree) -> Self {
-        match tree {
-            Tree::Null => Block::Null,
-            Tree::Leaf(value) => Block::Borrowed(value),
-            Tree::List(items) => Block::List(items.iter().map(|item| Element::Value(item.into())).collect()),
-            Tree::Map(pairs) => {
-                Block::Map(pairs.iter().map(|(key, value)| Line::Pair(key.clone(), value.into())).collect())
-            }
-        }
-    }
-}
-
-impl Block<'_> {
-    fn value(&self) -> Option<&Plaintext> {
-        match self {
-            Block::Held(value) => Some(value),
-            Block::Borrowed(value) => Some(value),
-            _ => None,
-        }
-    }
-}
+const VALUE_STYLE: Style = Style { indent: spell::DEFAULT_INDENT, tabs: false };
 
 // ---------------------------------------------------------------- from a document
 
@@ -90,75 +40,30 @@ pub(super) fn tree_of(document: &Document, node: &Node) -> Result<Tree, ParseErr
     })
 }
 
-fn block_of(document: &Document, node: &Node) -> Result<Block<'static>, ParseError> {
-    Ok(match node {
-        Node::Leaf(leaf) => spell::read(document.bytes(), leaf)?.map_or(Block::Null, Block::Held),
-        Node::List(list) => {
-            let elements = list.items.iter().map(|item| match item {
-                Item::Comment(comment) => Ok(Element::Comment(remark(document, comment))),
-                Item::Value { node, .. } => block_of(document, node).map(Element::Value),
-            });
-            Block::List(elements.collect::<Result<_, _>>()?)
-        }
-        Node::Map(map) => Block::Map(lines_of(document, &map.entries)?),
-    })
-}
-
-fn lines_of(document: &Document, entries: &[Entry]) -> Result<Vec<Line<'static>>, ParseError> {
-    let lines = entries.iter().map(|entry| match entry {
-        Entry::Comment(comment) => Ok(Line::Comment(remark(document, comment))),
-        Entry::Pair(pair) => Ok(Line::Pair(pair.key.name.clone(), block_of(document, &pair.value)?)),
-    });
-    lines.collect()
-}
-
-fn remark(document: &Document, comment: &crate::document::Comment) -> Remark {
-    Remark { text: SecretBytes::copy_of(comment.span.of(document.bytes())), inline: comment.inline }
-}
-
-/// The whole file in normal form.
-pub(super) fn reprint(document: &Document, style: Style) -> Result<SecretText, ParseError> {
-    let roots = document.branches.iter().map(|branch| lines_of(document, &branch.root.entries));
-    print_documents(roots, style)
-}
-
-/// A map as the first document, the file's other documents behind it.
-pub(super) fn print_map(document: &Document, node: &Node, style: Style) -> Result<SecretText, ParseError> {
-    let first = match node {
-        Node::Map(map) => lines_of(document, &map.entries),
-        _ => unreachable!("the caller found a map"),
-    };
-    let others = document.branches.iter().skip(1).map(|branch| lines_of(document, &branch.root.entries));
-    print_documents(std::iter::once(first).chain(others), style)
-}
-
-/// A list or a scalar on its own.
-pub(super) fn print_value(document: &Document, node: &Node) -> Result<SecretText, ParseError> {
-    let mut printer = Printer { out: SecretText::default(), style: VALUE_STYLE, newline: "\n", alone: true };
-    match block_of(document, node)? {
-        Block::List(elements) if has_values(&elements) => printer.list(&elements, 0, false),
-        Block::Map(lines) if has_pairs(&lines) => printer.map(&lines, 0, false),
-        other => printer.inline_value(&other, 0, -1, &mut Vec::new()),
-    }
-    Ok(printer.out)
-}
-
-fn print_documents(
-    roots: impl Iterator<Item = Result<Vec<Line<'static>>, ParseError>>,
-    style: Style,
-) -> Result<SecretText, ParseError> {
+/// A file of its own, one document for each root.
+pub(super) fn print_file(roots: &[Vec<Line<'_>>], style: Style) -> SecretText {
     let mut printer = Printer { out: SecretText::default(), style, newline: "\n", alone: true };
-    for (number, root) in roots.enumerate() {
-        let root = root?;
+    for (number, root) in roots.iter().enumerate() {
         if number > 0 {
             printer.out.push_str("---\n");
         }
-        printer.map(&root, 0, false);
-        if !has_pairs(&root) {
+        printer.map(root, 0, false);
+        if !has_pairs(root) {
             printer.out.push_str("{}\n");
         }
     }
-    Ok(printer.out)
+    printer.out
+}
+
+/// A list or a scalar on its own.
+pub(super) fn print_value(value: &Content<'_>) -> SecretText {
+    let mut printer = Printer { out: SecretText::default(), style: VALUE_STYLE, newline: "\n", alone: true };
+    match value {
+        Content::List(elements) if has_values(elements) => printer.list(elements, 0, false),
+        Content::Map(lines) if has_pairs(lines) => printer.map(lines, 0, false),
+        other => printer.inline_value(other, 0, -1, &mut Vec::new()),
+    }
+    printer.out
 }
 
 // ---------------------------------------------------------------- pieces for patches
@@ -192,10 +97,10 @@ pub(super) fn flow_pair(out: &mut SecretText, key: &str, value: &Tree) {
 }
 
 /// A value on one line, for the inside of braces and brackets.
-pub(super) fn flow_value(out: &mut SecretText, value: &Block<'_>) {
+pub(super) fn flow_value(out: &mut SecretText, value: &Content<'_>) {
     match value {
-        Block::Null => out.push_str("null"),
-        Block::Held(_) | Block::Borrowed(_) => {
+        Content::Null => out.push_str("null"),
+        Content::Held(_) | Content::Borrowed(_) => {
             let value = value.value().expect("a leaf has a value");
             match (scalar::spell(value), std::str::from_utf8(value.expose())) {
                 (Some(spelled), _) => out.push(spelled.expose()),
@@ -207,7 +112,7 @@ pub(super) fn flow_value(out: &mut SecretText, value: &Block<'_>) {
                 }
             }
         }
-        Block::List(elements) => {
+        Content::List(elements) => {
             out.push_str("[");
             let mut first = true;
             for element in elements {
@@ -219,7 +124,7 @@ pub(super) fn flow_value(out: &mut SecretText, value: &Block<'_>) {
             }
             out.push_str("]");
         }
-        Block::Map(lines) => {
+        Content::Map(lines) => {
             out.push_str("{");
             let mut first = true;
             for line in lines {
@@ -248,7 +153,7 @@ pub(super) enum Slot {
 }
 
 /// The text of a value for a slot: what goes on the line, and the lines below it (without a last line break).
-pub(super) fn pieces(value: &Block<'_>, slot: Slot, text: &[u8]) -> (SecretText, SecretText) {
+pub(super) fn pieces(value: &Content<'_>, slot: Slot, text: &[u8]) -> (SecretText, SecretText) {
     let newline = line_break(text);
     let mut printer = Printer { out: SecretText::default(), style: VALUE_STYLE, newline, alone: false };
     match (slot, value) {
@@ -256,16 +161,16 @@ pub(super) fn pieces(value: &Block<'_>, slot: Slot, text: &[u8]) -> (SecretText,
             flow_value(&mut printer.out, value);
             return (printer.out, SecretText::default());
         }
-        (Slot::Pair(column), Block::Map(lines)) if has_pairs(lines) => {
+        (Slot::Pair(column), Content::Map(lines)) if has_pairs(lines) => {
             printer.out.push_str(newline);
             printer.map(lines, next_level(column, VALUE_STYLE.indent), false);
         }
-        (Slot::Pair(column), Block::List(elements)) if has_values(elements) => {
+        (Slot::Pair(column), Content::List(elements)) if has_values(elements) => {
             printer.out.push_str(newline);
             printer.list(elements, next_level(column, VALUE_STYLE.indent), false);
         }
-        (Slot::Item(column), Block::Map(lines)) if has_pairs(lines) => printer.map(lines, column, true),
-        (Slot::Item(column), Block::List(elements)) if has_values(elements) => {
+        (Slot::Item(column), Content::Map(lines)) if has_pairs(lines) => printer.map(lines, column, true),
+        (Slot::Item(column), Content::List(elements)) if has_values(elements) => {
             printer.list(elements, column, true);
         }
         (Slot::Pair(column), other) => {
@@ -344,7 +249,7 @@ impl Printer {
         self.remarks(beside, column);
     }
 
-    fn pair(&mut self, key: &str, value: &Block<'_>, column: usize, beside: &mut Vec<&Remark>) {
+    fn pair(&mut self, key: &str, value: &Content<'_>, column: usize, beside: &mut Vec<&Remark>) {
         let spelled = spell_key(key);
         let explicit = key.len() > SIMPLE_KEY_BYTES || spelled.is_none();
         if explicit {
@@ -361,11 +266,11 @@ impl Printer {
         self.out.push_str(":");
         let below = next_level(column, self.style.indent);
         match value {
-            Block::Map(lines) if has_pairs(lines) => {
+            Content::Map(lines) if has_pairs(lines) => {
                 self.out.push_str(self.newline);
                 self.map(lines, below, false);
             }
-            Block::List(elements) if has_values(elements) => {
+            Content::List(elements) if has_values(elements) => {
                 self.out.push_str(self.newline);
                 self.list(elements, below, false);
             }
@@ -388,7 +293,7 @@ impl Printer {
                 Element::Value(value) => {
                     // A map's own first comments stand above the dash.
                     let own: Vec<&Remark> = match value {
-                        Block::Map(lines) if has_pairs(lines) => leading(lines),
+                        Content::Map(lines) if has_pairs(lines) => leading(lines),
                         _ => Vec::new(),
                     };
                     if beside.len() > 1 || value.value().is_none() {
@@ -402,8 +307,8 @@ impl Printer {
                     placed = false;
                     self.out.push_str("- ");
                     match value {
-                        Block::Map(lines) if has_pairs(lines) => self.map(lines, column + 2, true),
-                        Block::List(inner) if has_values(inner) => self.list(inner, column + 2, true),
+                        Content::Map(lines) if has_pairs(lines) => self.map(lines, column + 2, true),
+                        Content::List(inner) if has_values(inner) => self.list(inner, column + 2, true),
                         other => self.inline_value(other, column + 2, column as isize, &mut beside),
                     }
                 }
@@ -414,12 +319,18 @@ impl Printer {
     }
 
     /// A scalar or an empty collection, up to and with the line break.
-    fn inline_value(&mut self, value: &Block<'_>, content: usize, parent: isize, beside: &mut Vec<&Remark>) {
+    fn inline_value(
+        &mut self,
+        value: &Content<'_>,
+        content: usize,
+        parent: isize,
+        beside: &mut Vec<&Remark>,
+    ) {
         let mut below = None;
         match value {
-            Block::Null => self.out.push_str("null"),
-            Block::List(_) => self.out.push_str("[]"),
-            Block::Map(_) => self.out.push_str("{}"),
+            Content::Null => self.out.push_str("null"),
+            Content::List(_) => self.out.push_str("[]"),
+            Content::Map(_) => self.out.push_str("{}"),
             leaf => {
                 let value = leaf.value().expect("a leaf has a value");
                 match spell::one_line(value) {

@@ -16,9 +16,10 @@ mod scan;
 mod spell;
 mod tree;
 
-use super::{Edit, EditError, ParseError, Store, Style};
+use super::{Edit, EditError, Format, ParseError, PrintError, Store, Style};
 use crate::document::{
-    Branch, Chomp, Document, Entry, Item, Layout, Leaf, LeafStyle, METADATA_KEY, Map, Node, Pair, Patch,
+    Branch, Chomp, Content, Document, Entry, Item, Layout, Leaf, LeafStyle, Line, METADATA_KEY, Map, Node,
+    Pair, Patch,
 };
 use crate::key_path::TreePath;
 use crate::secret::SecretText;
@@ -29,6 +30,10 @@ use crate::value::{Plaintext, Tree};
 pub struct Yaml;
 
 impl Store for Yaml {
+    fn format(&self) -> Format {
+        Format::Yaml
+    }
+
     fn parse(&self, text: SecretText) -> Result<Document, ParseError> {
         match tree::read(as_utf8(text)?)? {
             tree::Read::Document(document) => Ok(document),
@@ -116,16 +121,12 @@ impl Store for Yaml {
         edit::unset(document, path)
     }
 
-    fn reprint(&self, document: &Document, style: Style) -> Result<SecretText, ParseError> {
-        emit::reprint(document, style)
+    fn print_file(&self, roots: &[Vec<Line<'_>>], style: Style) -> Result<SecretText, PrintError> {
+        Ok(emit::print_file(roots, style))
     }
 
-    fn print_value(&self, document: &Document, node: &Node) -> Result<SecretText, ParseError> {
-        emit::print_value(document, node)
-    }
-
-    fn print_map(&self, document: &Document, node: &Node, style: Style) -> Result<SecretText, ParseError> {
-        emit::print_map(document, node, style)
+    fn print_value(&self, value: &Content<'_>) -> Result<SecretText, PrintError> {
+        Ok(emit::print_value(value))
     }
 
     fn example(&self) -> &'static str {

@@ -95,8 +95,7 @@ pub(crate) fn stores(
     let store = store_for(input.input_type.as_deref(), name)?;
     // sops: what the output is follows from the file's name, not from the type of the input.
     let output = store_for(input.output_type.as_deref(), name)?;
-    let (style, is_asked_for) = context.style(config)?;
-    // Only YAML has a store, so the output's type never differs from the input's yet.
+    let (style, is_asked_for) = context.style(config, output.format())?;
     Ok((store, Printing { store: output, style, reprint: is_asked_for }))
 }
 

@@ -39,7 +39,7 @@ fn update(context: &Context, args: &Updatekeys, config: &Config, file: &Path) ->
         return Err(CommandError::new(Kind::Generic, message));
     }
     let store = store_for(args.input_type.as_deref(), Some(file))?;
-    let (style, _) = context.style(Some(config))?;
+    let (style, _) = context.style(Some(config), store.format())?;
     let rule =
         config.rule_for(&absolute(file)?).map_err(CommandError::config)?.ok_or_else(config_not_found)?;
     let groups = rule.key_groups().map_err(CommandError::config)?;

@@ -1,0 +1,117 @@
+//! What a file holds, without the format it stands in: what one store reads and another prints.
+
+use super::{Comment, Document, Entry, Item, Node};
+use crate::secret::SecretBytes;
+use crate::store::{ParseError, Store};
+use crate::value::{Plaintext, Tree};
+
+/// A value to print, comments included.
+pub enum Content<'a> {
+    /// `null`.
+    Null,
+    /// A scalar of its own.
+    Held(Plaintext),
+    /// A scalar that somebody else holds.
+    Borrowed(&'a Plaintext),
+    /// A list.
+    List(Vec<Element<'a>>),
+    /// A map.
+    Map(Vec<Line<'a>>),
+}
+
+/// One entry of a list to print.
+pub enum Element<'a> {
+    /// A comment.
+    Comment(Remark),
+    /// A value.
+    Value(Content<'a>),
+}
+
+/// One entry of a map to print.
+pub enum Line<'a> {
+    /// A comment.
+    Comment(Remark),
+    /// A key and its value.
+    Pair(String, Content<'a>),
+}
+
+/// A comment without its marker.
+pub struct Remark {
+    /// The text.
+    pub text: SecretBytes,
+    /// Whether it stands behind a value on the same line.
+    pub inline: bool,
+}
+
+impl<'a> From<&'a Tree> for Content<'a> {
+    fn from(tree: &'a Tree) -> Self {
+        match tree {
+            Tree::Null => Content::Null,
+            Tree::Leaf(value) => Content::Borrowed(value),
+            Tree::List(items) => {
+                Content::List(items.iter().map(|item| Element::Value(item.into())).collect())
+            }
+            Tree::Map(pairs) => {
+                Content::Map(pairs.iter().map(|(key, value)| Line::Pair(key.clone(), value.into())).collect())
+            }
+        }
+    }
+}
+
+impl Content<'_> {
+    /// The value of a scalar.
+    pub fn value(&self) -> Option<&Plaintext> {
+        match self {
+            Content::Held(value) => Some(value),
+            Content::Borrowed(value) => Some(value),
+            _ => None,
+        }
+    }
+}
+
+impl Content<'static> {
+    /// What a node holds.
+    pub fn of_node(document: &Document, node: &Node, store: &dyn Store) -> Result<Self, ParseError> {
+        Ok(match node {
+            Node::Leaf(leaf) => store.read(document, leaf)?.map_or(Content::Null, Content::Held),
+            Node::List(list) => {
+                let elements = list.items.iter().map(|item| match item {
+                    Item::Comment(comment) => Ok(Element::Comment(Remark::of(document, comment))),
+                    Item::Value { node, .. } => Self::of_node(document, node, store).map(Element::Value),
+                });
+                Content::List(elements.collect::<Result<_, _>>()?)
+            }
+            Node::Map(map) => Content::Map(Self::of_entries(document, &map.entries, store)?),
+        })
+    }
+
+    /// What each document of a file holds; the metadata counts as an entry like others.
+    pub fn of_document(
+        document: &Document,
+        store: &dyn Store,
+    ) -> Result<Vec<Vec<Line<'static>>>, ParseError> {
+        let roots = document.branches.iter().map(|branch| &branch.root.entries);
+        roots.map(|entries| Self::of_entries(document, entries, store)).collect()
+    }
+
+    fn of_entries(
+        document: &Document,
+        entries: &[Entry],
+        store: &dyn Store,
+    ) -> Result<Vec<Line<'static>>, ParseError> {
+        let lines = entries.iter().map(|entry| match entry {
+            Entry::Comment(comment) => Ok(Line::Comment(Remark::of(document, comment))),
+            Entry::Pair(pair) => {
+                let value = Self::of_node(document, &pair.value, store)?;
+                Ok(Line::Pair(pair.key.name.clone(), value))
+            }
+        });
+        lines.collect()
+    }
+}
+
+impl Remark {
+    fn of(document: &Document, comment: &Comment) -> Self {
+        Self { text: SecretBytes::copy_of(comment.span.of(document.bytes())), inline: comment.inline }
+    }
+}
