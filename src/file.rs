@@ -9,8 +9,7 @@ use std::sync::Mutex;
 
 use crate::cipher::{self, Cipher, EncryptedValue, OpenError, ParseValueError};
 use crate::document::{
-    Comment, Content, Document, FindError, Leaf, LeafStyle, METADATA_KEY, Patch, Spot, Target, WalkError,
-    walk,
+    Comment, Document, FindError, Leaf, LeafStyle, METADATA_KEY, Patch, Spot, Target, WalkError, walk,
 };
 use crate::key_path::{Aad, KeyPath, Step, TreePath};
 use crate::mac::{MacError, MacHasher, MacVerified};
@@ -19,7 +18,7 @@ use crate::provider::KeyGroup;
 use crate::secret::{DataKey, RandomError, SecretText};
 use crate::selection::{Selection, SelectionError};
 use crate::span::{Position, Span};
-use crate::store::{EditError, ParseError, PrintError, Store, Style};
+use crate::store::{Content, EditError, ParseError, PrintError, Store, Style};
 use crate::value::{Kind, Plaintext, Tree};
 
 /// How often a comment is sealed anew when its sealed text looks like one that stays in clear.

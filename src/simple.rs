@@ -23,7 +23,6 @@
 
 use std::collections::HashSet;
 
-use crate::document::Content;
 use crate::file::{FileError, OpenFile, PlainFile, SealedFile};
 use crate::key_path::TreePath;
 use crate::keyring::{Keyring, UnlockError, WrapError};
@@ -31,7 +30,7 @@ use crate::metadata::{FORMAT_VERSION, Metadata};
 use crate::provider::{GroupKey, KeyGroup, MasterKey};
 use crate::secret::{DataKey, RandomError, SecretText};
 use crate::span::Position;
-use crate::store::{Store, Style};
+use crate::store::{Content, Store, Style};
 use crate::value::Tree;
 
 /// Why a file could not be encrypted, decrypted or changed, by what was being done.

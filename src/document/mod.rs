@@ -3,12 +3,10 @@
 //! A [`Document`] owns the text; the tree holds only places in it and the map keys, which are public by
 //! design. Values are read from their place when they are needed, so there is one copy of every secret.
 
-mod content;
 mod patch;
 mod tree;
 mod walk;
 
-pub use content::{Content, Element, Line, Remark};
 pub use patch::{Origins, Patch};
 pub use tree::{
     BlockShape, Branch, Chomp, Comment, Entry, Item, Key, Layout, Leaf, LeafStyle, List, Map, Node, Pair,

@@ -1,8 +1,11 @@
 //! Text formats: from text to [`Document`] and back, touching only what must change.
 
+mod content;
 pub mod yaml;
 
-use crate::document::{Content, Document, Leaf, Line, Patch};
+pub use content::{Content, Element, Line, Remark};
+
+use crate::document::{Document, Leaf, Patch};
 use crate::key_path::TreePath;
 use crate::secret::SecretText;
 use crate::span::{Position, Span};

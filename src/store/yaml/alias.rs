@@ -9,10 +9,10 @@ use super::emit::{Slot, pieces};
 use super::parse::{Content, Parsed, ParsedDocument, ParsedLayout};
 use super::tree::leaf_of;
 use super::{end_of_line, spell};
-use crate::document::{self, Element, Line, Patch};
+use crate::document::Patch;
 use crate::secret::SecretText;
 use crate::span::Span;
-use crate::store::ParseError;
+use crate::store::{self, Element, Line, ParseError};
 
 /// How many nodes all copies together may have.
 const MAX_COPIED_NODES: usize = 200_000;
@@ -146,7 +146,7 @@ impl<'p> Writer<'_, 'p> {
         false
     }
 
-    fn copy(&mut self, node: &'p Parsed) -> Result<document::Content<'static>, ParseError> {
+    fn copy(&mut self, node: &'p Parsed) -> Result<store::Content<'static>, ParseError> {
         self.copied += 1;
         if self.copied > MAX_COPIED_NODES {
             return Err(ParseError::at(self.text, node.span.start, "document contains excessive aliasing"));
@@ -155,11 +155,11 @@ impl<'p> Writer<'_, 'p> {
             Content::Alias => self.copy(self.targets[&node.span.start])?,
             Content::Scalar { style, .. } => {
                 let leaf = leaf_of(node, *style, false, -1, false);
-                spell::read(self.text, &leaf)?.map_or(document::Content::Null, document::Content::Held)
+                spell::read(self.text, &leaf)?.map_or(store::Content::Null, store::Content::Held)
             }
             Content::List { items, .. } => {
                 let elements = items.iter().map(|item| self.copy(&item.node).map(Element::Value));
-                document::Content::List(elements.collect::<Result<_, _>>()?)
+                store::Content::List(elements.collect::<Result<_, _>>()?)
             }
             Content::Map { pairs, .. } => {
                 let mut lines = Vec::with_capacity(pairs.len());
@@ -179,7 +179,7 @@ impl<'p> Writer<'_, 'p> {
                     let name = String::from_utf8_lossy(name.expose()).into_owned();
                     lines.push(Line::Pair(name, self.copy(&pair.value)?));
                 }
-                document::Content::Map(lines)
+                store::Content::Map(lines)
             }
         })
     }

@@ -3,13 +3,12 @@
 use super::emit::{self, Slot, pieces};
 use super::{end_of_line, ends_line, line_break, scalar, spell, start_of_line, tree};
 use crate::document::{
-    Content, Document, Entry, FindError, Item, Layout, Leaf, LeafStyle, List, METADATA_KEY, Map, Node, Pair,
-    Patch,
+    Document, Entry, FindError, Item, Layout, Leaf, LeafStyle, List, METADATA_KEY, Map, Node, Pair, Patch,
 };
 use crate::key_path::{Step, TreePath};
 use crate::secret::SecretText;
 use crate::span::Span;
-use crate::store::{Edit, EditError, Style};
+use crate::store::{Content, Edit, EditError, Style};
 use crate::value::{Kind, Plaintext, Tree};
 
 /// Sets what `path` names to `value`.

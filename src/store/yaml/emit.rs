@@ -3,9 +3,9 @@
 use super::line_break;
 use super::scalar::{self, Style as Quotes};
 use super::spell::{self, NewBlock, next_level};
-use crate::document::{Chomp, Content, Document, Element, Item, Line, Node, Remark};
+use crate::document::{Chomp, Document, Item, Node};
 use crate::secret::SecretText;
-use crate::store::{ParseError, Style};
+use crate::store::{Content, Element, Line, ParseError, Remark, Style};
 use crate::value::Tree;
 
 const LIKE_SOPS: scalar::Escape = scalar::Escape::LikeSops;

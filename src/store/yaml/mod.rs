@@ -16,10 +16,9 @@ mod scan;
 mod spell;
 mod tree;
 
-use super::{Edit, EditError, Format, ParseError, PrintError, Store, Style};
+use super::{Content, Edit, EditError, Format, Line, ParseError, PrintError, Store, Style};
 use crate::document::{
-    Branch, Chomp, Content, Document, Entry, Item, Layout, Leaf, LeafStyle, Line, METADATA_KEY, Map, Node,
-    Pair, Patch,
+    Branch, Chomp, Document, Entry, Item, Layout, Leaf, LeafStyle, METADATA_KEY, Map, Node, Pair, Patch,
 };
 use crate::key_path::TreePath;
 use crate::secret::SecretText;

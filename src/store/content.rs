@@ -1,8 +1,8 @@
 //! What a file holds, without the format it stands in: what one store reads and another prints.
 
-use super::{Comment, Document, Entry, Item, Node};
+use super::{ParseError, Store};
+use crate::document::{Comment, Document, Entry, Item, Node};
 use crate::secret::SecretBytes;
-use crate::store::{ParseError, Store};
 use crate::value::{Plaintext, Tree};
 
 /// A value to print, comments included.
