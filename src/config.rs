@@ -52,6 +52,7 @@ pub fn discover(start: &Path) -> Found {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     path: PathBuf,
+    text: String,
     creation_rules: Option<Vec<CreationRule>>,
     destination_rules: Vec<DestinationRule>,
     stores: Stores,
@@ -141,6 +142,7 @@ impl Config {
         })?;
         let mut config = Self {
             path,
+            text: text.to_owned(),
             creation_rules: file.creation_rules,
             destination_rules: file.destination_rules,
             stores: file.stores,
@@ -158,6 +160,16 @@ impl Config {
     /// Where the config file stands.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The text as it was read.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The creation rules in order; none when the config has no `creation_rules` at all.
+    pub fn creation_rules(&self) -> &[CreationRule] {
+        self.creation_rules.as_deref().unwrap_or_default()
     }
 
     /// How files are laid out.
@@ -196,7 +208,9 @@ impl Config {
         Err(ConfigError::NoMatchingDestination { path: self.path.clone(), file: file.to_owned() })
     }
 
-    fn as_rules_see(&self, file: &Path) -> String {
+    /// The path of `file`, which must be absolute, as `path_regex` is tried on it: from the config file's folder
+    /// when it is below it.
+    pub fn as_rules_see(&self, file: &Path) -> String {
         let file = cleaned(file).to_string_lossy().into_owned();
         let folder = self.path.parent().unwrap_or(Path::new("/")).to_string_lossy();
         // sops: beside a config file in `/` the prefix is `//`, and paths stay absolute.
@@ -270,6 +284,11 @@ impl CreationRule {
     /// Where the rule stands, for messages: `creation_rules[0]`.
     pub fn place(&self) -> &str {
         &self.place
+    }
+
+    /// The expression that the path must match; empty for all paths.
+    pub fn path_regex(&self) -> &str {
+        &self.path_regex
     }
 
     /// The key groups, their keys in the order in which sops writes them.

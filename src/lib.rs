@@ -6,6 +6,7 @@ pub mod cipher;
 pub mod config;
 pub mod document;
 pub mod env;
+pub mod explain;
 pub mod file;
 pub mod go_regex;
 pub mod key_path;

@@ -4,6 +4,7 @@ mod cli;
 mod cli_bad_input;
 mod cli_crypt;
 mod cli_edit;
+mod cli_explain;
 mod cli_keys;
 mod cli_legacy;
 mod cli_set;

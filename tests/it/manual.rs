@@ -66,6 +66,10 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "explain",
+        &["config", "document", "file", "key_path", "metadata", "provider", "secret", "selection", "store"],
+    ),
+    (
         "simple",
         &[
             "file",

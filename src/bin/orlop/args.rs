@@ -38,6 +38,8 @@ pub(crate) enum Command {
     Updatekeys(Updatekeys),
     /// Tell whether a file is encrypted.
     Filestatus(Filestatus),
+    /// Tell which rule holds for a file, who can open it, and which values are encrypted.
+    Explain(Explain),
     /// Make a new key.
     Generate(Generate),
     /// Run helm, which reads encrypted values files from memory.
@@ -46,7 +48,7 @@ pub(crate) enum Command {
 
 impl Command {
     /// Names of the commands.
-    pub(crate) const NAMES: [&str; 10] = [
+    pub(crate) const NAMES: [&str; 11] = [
         "decrypt",
         "encrypt",
         "edit",
@@ -55,6 +57,7 @@ impl Command {
         "rotate",
         "updatekeys",
         "filestatus",
+        "explain",
         "generate",
         "helm",
     ];
@@ -72,6 +75,7 @@ impl Command {
             "rotate" => Rotate::augment_args(command),
             "updatekeys" => Updatekeys::augment_args(command),
             "filestatus" => Filestatus::augment_args(command),
+            "explain" => Explain::augment_args(command),
             "generate" => Generate::augment_args(command),
             _ => HelmWords::augment_args(command),
         })
@@ -342,6 +346,16 @@ pub(crate) struct Updatekeys {
 #[derive(Args)]
 #[command(override_usage = "orlop filestatus [OPTIONS] FILE")]
 pub(crate) struct Filestatus {
+    /// The format of the file; default: by its name
+    #[arg(long, value_name = "TYPE")]
+    pub(crate) input_type: Option<String>,
+    #[command(flatten)]
+    pub(crate) words: Words,
+}
+
+#[derive(Args)]
+#[command(override_usage = "orlop explain [OPTIONS] FILE")]
+pub(crate) struct Explain {
     /// The format of the file; default: by its name
     #[arg(long, value_name = "TYPE")]
     pub(crate) input_type: Option<String>,

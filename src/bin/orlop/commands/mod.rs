@@ -3,6 +3,7 @@
 mod decrypt;
 mod edit;
 mod encrypt;
+mod explain;
 mod filestatus;
 mod generate;
 mod helm;
@@ -66,6 +67,7 @@ fn run_parsed(name: Name, cli: Cli, env: orlop::Env) -> Result<u8, CommandError>
         Some(Command::Rotate(args)) => rotate::run(&context, args),
         Some(Command::Updatekeys(args)) => updatekeys::run(&context, args),
         Some(Command::Filestatus(args)) => filestatus::run(&args),
+        Some(Command::Explain(args)) => explain::run(&context, &args),
         Some(Command::Generate(args)) => generate::run(&args),
         Some(Command::Helm(args::HelmWords {})) => unreachable!("helm's words are not parsed"),
     }?;
@@ -83,7 +85,7 @@ enum Request {
 const NOT_YET: [&str; 6] = ["completion", "exec-env", "exec-file", "publish", "keyservice", "groups"];
 
 /// Commands that sops has not: behind its name they are files.
-const NOT_IN_SOPS: [&str; 2] = ["generate", "helm"];
+const NOT_IN_SOPS: [&str; 3] = ["explain", "generate", "helm"];
 
 fn read(name: Name, words: Vec<OsString>, env: &orlop::Env) -> Result<Request, CommandError> {
     let general_options = args::Legacy::augment_args(clap::Command::new("orlop"));
