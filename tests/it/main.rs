@@ -21,6 +21,8 @@ mod interop;
 #[cfg(feature = "peers")]
 mod kube;
 mod layouts;
+#[cfg(unix)]
+mod links;
 mod manual;
 #[cfg(feature = "peers")]
 mod readme;
