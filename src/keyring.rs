@@ -607,11 +607,12 @@ mod tests {
     #[test]
     fn providers_of_later_builds_say_so_only_when_used() {
         let ring = Keyring::new(Session::new(crate::Env::default()));
-        let Err(WrapError::Failed { failures }) = ring.wrap(&mut [group(&["ABCD"])], 0, &data_key()) else {
-            panic!("PGP is not in this build")
+        let mut groups = [KeyGroup::of_keys([key(ProviderId::HcKms, "r:k")])];
+        let Err(WrapError::Failed { failures }) = ring.wrap(&mut groups, 0, &data_key()) else {
+            panic!("HuaweiCloud KMS is not in this build")
         };
         let reason = failures[0].reasons[0].to_string();
-        assert_eq!(reason, "PGP is not available in this build, so key ABCD cannot be used");
+        assert_eq!(reason, "HuaweiCloud KMS is not available in this build, so key r:k cannot be used");
     }
 
     const OF_SOPS: &str = include_str!("../testdata/vectors/sops-3.13.3-values.yaml");

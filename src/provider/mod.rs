@@ -1,7 +1,7 @@
 //! Master keys: what wraps a key part, by whom, and how they are named in flags, configs and files.
 //!
-//! A provider is one file, one variant of [`MasterKey`] and one row of [`PROVIDERS`]. Only age is in this
-//! build; keys of the others are read, shown and written back, and refuse to wrap or unwrap.
+//! A provider is one file, one variant of [`MasterKey`] and one row of [`PROVIDERS`]. age and PGP are in
+//! this build; keys of the others are read, shown and written back, and refuse to wrap or unwrap.
 
 pub mod age;
 pub mod aws;
@@ -432,6 +432,16 @@ pub enum ProviderError {
         /// The key's identity.
         key: String,
         /// What is wrong with it.
+        reason: String,
+    },
+    /// Unwrapping failed although there may be a credential.
+    #[error("{provider} failed to unwrap with {key}: {reason}")]
+    UnwrapFailed {
+        /// The provider's name.
+        provider: &'static str,
+        /// The key's identity.
+        key: String,
+        /// What went wrong.
         reason: String,
     },
     /// Wrapping failed.

@@ -240,12 +240,9 @@ fn an_empty_key_group_is_told_in_the_very_words_of_sops() {
 fn keys_of_providers_to_come_are_named_when_they_would_be_used() {
     let desk = Desk::new();
     desk.file("a.yaml", SAMPLE);
-    let message =
-        desk.run(["encrypt", "--pgp", "85D77543B3D624B63CEA9E6DBC17301B491B3F21", "a.yaml"]).fails(1);
-    assert!(
-        message.contains("PGP") && message.contains("85D77543B3D624B63CEA9E6DBC17301B491B3F21"),
-        "{message}"
-    );
+    let key = "projects/p/locations/l/keyRings/r/cryptoKeys/k";
+    let message = desk.run(["encrypt", "--gcp-kms", key, "a.yaml"]).fails(1);
+    assert!(message.contains("GCP KMS") && message.contains(key), "{message}");
     desk.run(["encrypt", "--kms", "arn:aws:kms:x", "--encryption-context", "a", "a.yaml"]).fails(6);
     desk.run(["encrypt", "--age", "age1nonsense", "a.yaml"]).fails(1);
     let message = desk.run(["encrypt", "--keyservice", "tcp://localhost:1", "a.yaml"]).fails(1);

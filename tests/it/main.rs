@@ -25,6 +25,8 @@ mod layouts;
 mod links;
 mod manual;
 #[cfg(feature = "peers")]
+mod pgp;
+#[cfg(feature = "peers")]
 mod readme;
 mod round_trip;
 #[cfg(target_os = "linux")]
