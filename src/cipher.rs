@@ -11,7 +11,7 @@ use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STAN
 use base64::{Engine, alphabet};
 
 use crate::key_path::Aad;
-use crate::secret::{DataKey, RandomError, SecretBytes, fill_random};
+use crate::secret::{DataKey, RandomError, SecretBytes, SecretText, fill_random};
 use crate::timestamp::Timestamp;
 use crate::value::{Kind, Plaintext};
 
@@ -195,6 +195,48 @@ pub(crate) fn open_usual(text: &[u8], cipher: &Cipher, aad: &Aad) -> Option<Resu
     let kind = std::str::from_utf8(fields.kind).ok().and_then(Kind::from_name)?;
     let tag = *tag.first_chunk().expect("it is longer");
     Some(decipher(&cipher.wide, &iv[..IV_LEN], data, &tag, aad).and_then(|bytes| plaintext(kind, bytes)))
+}
+
+/// Appends to the sealed text of a value how that value was spelled, sealed as well.
+///
+/// SOPS 3.13 does not read what follows the last `]` of a sealed text. The spelling is bound to the place and to the
+/// tag of that text: behind another one it does not open.
+pub(crate) fn push_spelling(
+    sealed: &mut String,
+    spelling: &SecretText,
+    cipher: &Cipher,
+    aad: &Aad,
+) -> Result<(), RandomError> {
+    let value = Plaintext::new(Kind::Str, SecretBytes::copy_of(spelling.expose()));
+    let Some(aad) = spelling_aad(sealed.as_bytes(), aad) else { return Ok(()) };
+    if let Some(EncryptedValue { mut data, iv, tag, .. }) = cipher.seal(&aad, &value)? {
+        data.extend(iv);
+        data.extend(tag);
+        STANDARD.encode_string(&data, sealed);
+    }
+    Ok(())
+}
+
+/// Opens the spelling that [`push_spelling`] put behind the sealed text `sealed`.
+pub(crate) fn open_spelling(
+    sealed: &[u8],
+    spelling: &[u8],
+    cipher: &Cipher,
+    aad: &Aad,
+) -> Option<SecretBytes> {
+    let mut data = DECODER.decode(spelling).ok()?;
+    let tag = data.split_off(data.len().checked_sub(TAG_LEN)?);
+    let iv = data.split_off(data.len().checked_sub(IV_LEN)?);
+    let aad = spelling_aad(sealed, aad)?;
+    decipher(&cipher.wide, &iv, data, tag.first_chunk()?, &aad).ok()
+}
+
+/// What binds a spelling to its sealed text. That of a value ends in a colon, this one does not.
+fn spelling_aad(sealed: &[u8], aad: &Aad) -> Option<Aad> {
+    let fields = Fields::split(sealed)?;
+    let mut bound = String::from_utf8_lossy(aad.as_bytes()).into_owned();
+    bound.push_str(std::str::from_utf8(fields.tag).ok()?);
+    Some(Aad::of_text(&bound))
 }
 
 fn open_with<N: ArraySize>(

@@ -144,6 +144,21 @@ impl PlainFile {
         let draft = Draft::of_plain(self.store, &self.document, metadata, style)?;
         draft.seal(&cipher, &Originals::none(), style)
     }
+
+    /// Seals the file with `key`, as [`PlainFile::seal`], and prints it in the format of `output`.
+    pub fn seal_as(
+        self,
+        key: &DataKey,
+        metadata: Metadata,
+        output: &dyn Store,
+        style: Style,
+    ) -> Result<SecretText, FileError> {
+        let cipher = Cipher::new(key);
+        let mut draft = Draft::of_plain(self.store, &self.document, metadata, style)?;
+        draft.keeps_spellings = false;
+        let text = draft.seal(&cipher, &Originals::none(), style)?;
+        SealedFile::parse(text, self.store)?.converted(output, style)
+    }
 }
 
 // ---------------------------------------------------------------- sealed
@@ -198,8 +213,14 @@ impl SealedFile {
             let aad = place.path.aad();
             let (spot, leaf) = match place.spot {
                 Spot::Leaf(leaf) => {
-                    let spot =
-                        OpenSpot { span: leaf.span, sealed: None, value: None, aad, in_flow: leaf.in_flow };
+                    let spot = OpenSpot {
+                        span: leaf.span,
+                        sealed: None,
+                        value: None,
+                        spelling: None,
+                        aad,
+                        in_flow: leaf.in_flow,
+                    };
                     (spot, Some(ClosedLeaf { leaf, selected: place.selected }))
                 }
                 Spot::Comment(comment) => {
@@ -211,7 +232,8 @@ impl SealedFile {
                     }
                     let (aad, value) = value.map_or((aad, None), |(aad, value)| (aad, Some(value)));
                     let sealed = value.is_some().then(|| sealed_part(text, place.spot));
-                    (OpenSpot { span: comment.span, sealed, value, aad, in_flow: false }, None)
+                    let span = comment.span;
+                    (OpenSpot { span, sealed, value, spelling: None, aad, in_flow: false }, None)
                 }
             };
             spots.push(spot);
@@ -314,6 +336,7 @@ impl Opener<'_> {
             if let Some(leaf) = leaf {
                 let failed = |problem| LeafFailure { number: first_number + at, problem };
                 (spot.sealed, spot.value) = self.open_leaf(leaf, &spot.aad).map_err(failed)?;
+                spot.spelling = self.open_spelling(spot);
             }
         }
         Ok(())
@@ -345,6 +368,20 @@ impl Opener<'_> {
         };
         let value = opened.map_err(LeafProblem::NotOpening)?;
         Ok((Some(sealed_part(document.bytes(), Spot::Leaf(leaf))), Some(value)))
+    }
+}
+
+impl Opener<'_> {
+    /// How the value of a spot was spelled, where that stands behind its sealed text.
+    ///
+    /// What does not open, or spells another value, counts as not there.
+    fn open_spelling(&self, spot: &OpenSpot) -> Option<SecretText> {
+        let (sealed, value) = (spot.sealed?, spot.value.as_ref()?);
+        let rest = self.document.bytes().get(sealed.end..spot.span.end)?;
+        let rest = rest.strip_suffix(b"\"").filter(|rest| !rest.is_empty())?;
+        let text = sealed.of(self.document.bytes());
+        let spelling = cipher::open_spelling(text, rest, &self.cipher, &spot.aad)?;
+        self.store.spells(spelling.expose(), value).then(|| spelling.into_text())
     }
 }
 
@@ -400,6 +437,8 @@ struct OpenSpot {
     sealed: Option<Span>,
     /// Its value; `None` for null and for comments that stay as they are.
     value: Option<Plaintext>,
+    /// How it was spelled, where that is remembered.
+    spelling: Option<SecretText>,
     aad: Aad,
     /// Whether it stands in braces or brackets, where quotes mean something else.
     in_flow: bool,
@@ -483,7 +522,7 @@ impl OpenFile {
                 output.print_file(&roots, style)?
             }
             Content::Held(value) if value.kind() == Kind::Str => SecretText::copy_of(value.expose()),
-            other => output.print_value(&other)?,
+            other => output.print_value_in(&other, style)?,
         })
     }
 
@@ -496,9 +535,17 @@ impl OpenFile {
             let (number, spot) = spots.next().expect("the same document has the same spots");
             let (Some(_), Some(value)) = (spot.sealed, &spot.value) else { return Ok(()) };
             let before = patch.len();
-            match place.spot {
-                Spot::Leaf(leaf) => self.store.open_leaf(&mut patch, &self.document, leaf, value),
-                Spot::Comment(comment) => patch.replace(comment.span, SecretText::copy_of(value.expose())),
+            match (place.spot, &spot.spelling) {
+                (Spot::Leaf(leaf), Some(spelling)) => {
+                    patch.replace(leaf.span, SecretText::copy_of(spelling.expose()));
+                }
+                (Spot::Leaf(leaf), None) => {
+                    self.store.check(value)?;
+                    self.store.open_leaf(&mut patch, &self.document, leaf, value);
+                }
+                (Spot::Comment(comment), _) => {
+                    patch.replace(comment.span, SecretText::copy_of(value.expose()));
+                }
             }
             let single = (patch.len() == before + 1).then(|| patch.last()).flatten();
             note(number, single.map_or(spot.span, |(span, _)| span), single.map(|(_, text)| text));
@@ -626,7 +673,8 @@ impl OpenFile {
         if !fits || missing.contains(&true) || !change.is_made_by(new_values) {
             return Err(EditError::NoRoom.into());
         }
-        let draft = Draft { store: self.store, document, metadata: self.metadata, sources };
+        let draft =
+            Draft { store: self.store, document, metadata: self.metadata, sources, keeps_spellings: true };
         let originals = Originals::of(&self.spots, self.document.bytes(), HashMap::new());
         draft.reseal(&Cipher::new(key), &originals, self.document.bytes(), style)
     }
@@ -682,7 +730,13 @@ impl OpenFile {
                 mac.update(value);
             }
             if let Some(part) = spot.sealed {
-                patch.replace(part, seal_value(&cipher, &spot.aad, value, &selection)?);
+                let mut sealed = seal_value(&cipher, &spot.aad, value, &selection)?;
+                let mut part = part;
+                if let Some(spelling) = &spot.spelling {
+                    cipher::push_spelling(&mut sealed, spelling, &cipher, &spot.aad)?;
+                    part.end = spot.span.end - 1;
+                }
+                patch.replace(part, sealed);
             }
             Ok(())
         })?;
@@ -802,6 +856,8 @@ struct Draft {
     metadata: Metadata,
     /// One for each spot of the walk.
     sources: Vec<Source>,
+    /// Whether odd spellings are remembered: not in a file that is going to be printed in another format.
+    keeps_spellings: bool,
 }
 
 /// The spots of the opened file whose sealed text may be used again.
@@ -936,7 +992,7 @@ impl Draft {
         {
             return Err(EditError::NoRoom.into());
         }
-        Ok(Self { store, document, metadata, sources })
+        Ok(Self { store, document, metadata, sources, keeps_spellings: true })
     }
 
     /// Seals the draft; it has new content for certain.
@@ -1002,7 +1058,15 @@ impl Draft {
                         Some((_, spot)) if spot.sealed.is_some() => {
                             patch.replace(sealed_part(self.document.bytes(), place.spot), sealed);
                         }
-                        _ => self.put_sealed(&mut patch, place.spot, value, &sealed, reused, originals),
+                        _ => {
+                            let mut sealed = sealed;
+                            if let (Spot::Leaf(leaf), true) = (place.spot, self.keeps_spellings)
+                                && let Some(odd) = self.store.odd_spelling(&self.document, leaf, value)
+                            {
+                                cipher::push_spelling(&mut sealed, &odd, cipher, &aad)?;
+                            }
+                            self.put_sealed(&mut patch, place.spot, value, &sealed, reused, originals);
+                        }
                     }
                     Ok(())
                 }

@@ -167,12 +167,11 @@ impl NewFile {
         let metadata = Metadata::from_tree(&self.metadata.to_tree());
         let metadata = metadata.map_err(|error| SimpleError::Seal(error.into()))?;
         let store = plain.store();
-        let text = plain.seal(&self.key, metadata, printing.style).map_err(SimpleError::Seal)?;
-        if printing.store.format() == store.format() {
-            return Ok(text);
-        }
-        let sealed = SealedFile::parse(text, store).map_err(SimpleError::Seal)?;
-        sealed.converted(printing.store, printing.style).map_err(SimpleError::Seal)
+        let sealed = match printing.store.format() == store.format() {
+            true => plain.seal(&self.key, metadata, printing.style),
+            false => plain.seal_as(&self.key, metadata, printing.store, printing.style),
+        };
+        sealed.map_err(SimpleError::Seal)
     }
 }
 
