@@ -16,9 +16,10 @@ use crate::mac::{MacError, MacHasher, MacVerified};
 use crate::metadata::{self, LastModified, Metadata, MetadataError, VersionError};
 use crate::provider::KeyGroup;
 use crate::secret::{DataKey, RandomError, SecretText};
-use crate::selection::{Selection, SelectionError};
+use crate::selection::{CommentStack, Selection, SelectionError};
 use crate::span::{Position, Span};
-use crate::store::{Content, EditError, ParseError, PrintError, Store, Style};
+use crate::store::binary::DATA_KEY;
+use crate::store::{Content, EditError, Line, ParseError, PrintError, Store, Style};
 use crate::value::{Kind, Plaintext, Tree};
 
 /// How often a comment is sealed anew when its sealed text looks like one that stays in clear.
@@ -81,6 +82,9 @@ pub enum FileError {
     /// A place cannot be found.
     #[error(transparent)]
     Find(#[from] FindError),
+    /// The bytes of a file would stay in clear.
+    #[error("the rule which values are sealed leaves out 'data', which is all there is in a binary file")]
+    NothingSealed,
     /// A sealed comment would look like one that stays in clear.
     #[error(
         "the sealed form of a comment matches the unencrypted_comment_regex, so it could not be opened again"
@@ -117,7 +121,7 @@ pub struct PlainFile {
 impl PlainFile {
     /// Parses a plain text.
     pub fn parse(text: SecretText, store: &'static dyn Store) -> Result<Self, FileError> {
-        let document = store.parse(text)?;
+        let document = store.parse_plain(text)?;
         if document.branches.is_empty() {
             return Err(FileError::Empty);
         }
@@ -141,6 +145,9 @@ impl PlainFile {
     /// time are set here.
     pub fn seal(self, key: &DataKey, metadata: Metadata, style: Style) -> Result<SecretText, FileError> {
         let cipher = Cipher::new(key);
+        if let Some(envelope) = self.store.envelope() {
+            return seal_bytes(self.document.text, &cipher, metadata, envelope, style);
+        }
         let draft = Draft::of_plain(self.store, &self.document, metadata, style)?;
         draft.seal(&cipher, &Originals::none(), style)
     }
@@ -153,11 +160,15 @@ impl PlainFile {
         output: &dyn Store,
         style: Style,
     ) -> Result<SecretText, FileError> {
-        let cipher = Cipher::new(key);
-        let mut draft = Draft::of_plain(self.store, &self.document, metadata, style)?;
-        draft.keeps_spellings = false;
-        let text = draft.seal(&cipher, &Originals::none(), style)?;
-        SealedFile::parse(text, self.store)?.converted(output, style)
+        let store = self.store;
+        let text = if self.store.envelope().is_some() {
+            self.seal(key, metadata, style)?
+        } else {
+            let mut draft = Draft::of_plain(self.store, &self.document, metadata, style)?;
+            draft.keeps_spellings = false;
+            draft.seal(&Cipher::new(key), &Originals::none(), style)?
+        };
+        SealedFile::parse(text, store)?.converted(output, style)
     }
 }
 
@@ -482,6 +493,44 @@ impl OpenFile {
 
     /// The plain text: every value in its place, the metadata gone, all else as it is.
     pub fn plain_text(&self) -> Result<SecretText, FileError> {
+        if self.store.envelope().is_some() {
+            let data = self.spots[self.data_spot()?].value.as_ref();
+            return Ok(SecretText::copy_of(data.map_or(b"", Plaintext::expose)));
+        }
+        self.text_with_values()
+    }
+
+    /// The plain text, as [`OpenFile::plain_text`], without a second copy of a file that is one value.
+    pub fn into_plain_text(mut self) -> Result<SecretText, FileError> {
+        if self.store.envelope().is_none() {
+            return self.text_with_values();
+        }
+        let data = self.data_spot()?;
+        let data = self.spots[data].value.take();
+        Ok(data.map_or_else(SecretText::default, |value| value.into_bytes().into_text()))
+    }
+
+    /// The spot of the bytes of a file that is nothing but bytes.
+    fn data_spot(&self) -> Result<usize, FileError> {
+        let problem = match self.document.branches.first().and_then(|branch| branch.root.pair(DATA_KEY)) {
+            Some(pair) => {
+                let spot = self.spots.iter().position(|spot| spot.span == pair.value.span());
+                let is_text = |at: &usize| self.spots[*at].value.as_ref().is_some_and(|v| v.kind() == Kind::Str);
+                match spot.filter(is_text) {
+                    Some(spot) => return Ok(spot),
+                    None => "what stands under the key 'data' is no text",
+                }
+            }
+            None => {
+                "no binary data found in tree, which is what would stand under the key 'data': say what the output \
+                 is with --output-type"
+            }
+        };
+        Err(PrintError { format: "binary", problem: problem.to_owned() }.into())
+    }
+
+    /// The sealed text with its values in their places and without the metadata.
+    fn text_with_values(&self) -> Result<SecretText, FileError> {
         let mut patch = self.open_patch(|_, _, _| {})?;
         patch.extend(self.store.remove_metadata(&self.document));
         Ok(patch.apply(self.document.bytes()))
@@ -489,7 +538,19 @@ impl OpenFile {
 
     /// The plain text, parsed.
     pub fn plain_document(&self) -> Result<Document, FileError> {
-        Ok(self.store.parse(self.plain_text()?)?)
+        let has_other_keys = || {
+            let is_other = |name: &str| name != DATA_KEY && name != METADATA_KEY;
+            self.document.branches.iter().any(|branch| branch.root.pairs().any(|pair| is_other(&pair.key.name)))
+        };
+        match self.store.envelope() {
+            Some(_) if !has_other_keys() => Ok(self.store.parse_plain(self.plain_text()?)?),
+            _ => self.document_with_values(),
+        }
+    }
+
+    /// The sealed text with its values in their places and without the metadata, parsed.
+    pub fn document_with_values(&self) -> Result<Document, FileError> {
+        Ok(self.store.parse(self.text_with_values()?)?)
     }
 
     /// The plain text printed by `output`, in its normal form.
@@ -691,6 +752,9 @@ impl OpenFile {
         if self.plain_text()? == edited {
             return Ok(None);
         }
+        if self.store.envelope().is_some() {
+            return self.edited_bytes(key, edited, style);
+        }
         let plain = PlainFile::parse(edited, self.store)?;
         let mut spellings = HashMap::new();
         self.open_patch(|number, span, text| {
@@ -705,6 +769,25 @@ impl OpenFile {
         debug_assert_eq!(draft.metadata.last_modified, sealed_with);
         let originals = Originals::of(&self.spots, self.document.bytes(), spellings);
         draft.reseal(&Cipher::new(key), &originals, self.document.bytes(), style)
+    }
+
+    /// As [`OpenFile::edited`], for a file that is nothing but bytes.
+    fn edited_bytes(
+        self,
+        key: &DataKey,
+        edited: SecretText,
+        style: Style,
+    ) -> Result<Option<SecretText>, FileError> {
+        let data = self.data_spot()?;
+        ensure_data_is_sealed(&self.metadata)?;
+        let mut patch = Patch::new();
+        patch.replace(self.spots[data].span, "\"\"");
+        let document = self.store.parse(patch.apply(self.document.bytes()))?;
+        let mut sources: Vec<Source> = (0..self.spots.len()).map(Source::Old).collect();
+        sources[data] = Source::New(Some(Plaintext::new(Kind::Str, edited.into_bytes())));
+        let draft =
+            Draft { store: self.store, document, metadata: self.metadata, sources, keeps_spellings: false };
+        draft.reseal(&Cipher::new(key), &Originals::none_of(&self.spots), self.document.bytes(), style)
     }
 
     /// Sealed again, every value afresh, with a new data key that the metadata's groups wrap already.
@@ -873,6 +956,11 @@ struct Originals<'o> {
 impl<'o> Originals<'o> {
     fn none() -> Self {
         Self { spots: &[], text: &[], by_content: HashMap::new(), spellings: HashMap::new() }
+    }
+
+    /// The values of these spots, none of whose sealed texts is used elsewhere.
+    fn none_of(spots: &'o [OpenSpot]) -> Self {
+        Self { spots, ..Self::none() }
     }
 
     fn of(spots: &'o [OpenSpot], text: &'o [u8], spellings: HashMap<usize, (SecretText, Span)>) -> Self {
@@ -1131,6 +1219,69 @@ impl Draft {
             Spot::Leaf(leaf) => self.store.seal_leaf(patch, &self.document, leaf, value, sealed),
             Spot::Comment(comment) => patch.replace(comment.span, sealed),
         }
+    }
+}
+
+/// Seals a file that is nothing but bytes, in an envelope.
+fn seal_bytes(
+    content: SecretText,
+    cipher: &Cipher,
+    mut metadata: Metadata,
+    envelope: &dyn Store,
+    style: Style,
+) -> Result<SecretText, FileError> {
+    ensure_data_is_sealed(&metadata)?;
+    let aad = data_path().aad();
+    let hash = || {
+        let mut mac = MacHasher::new(metadata.mac_only_encrypted);
+        mac.update_bytes(content.expose());
+        mac.finish()
+    };
+    // Where there is no other thread to be had, this one does both.
+    let (mac, sealed) = std::thread::scope(|scope| {
+        let other = match content.len() {
+            ..BYTES_FOR_TWO => None,
+            _ => std::thread::Builder::new().spawn_scoped(scope, hash).ok(),
+        };
+        let sealed = cipher.seal_bytes(&aad, content.expose());
+        let mac = match other {
+            Some(other) => other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            None => hash(),
+        };
+        (mac, sealed)
+    });
+    drop(content);
+    metadata.last_modified = LastModified::now();
+    metadata.mac = mac.seal(cipher, &metadata.last_modified.aad())?.to_string();
+    let block = metadata.to_tree();
+    let lines = vec![
+        Line::Pair(DATA_KEY.to_owned(), Content::Held(Plaintext::text(""))),
+        Line::Pair(METADATA_KEY.to_owned(), Content::from(&block)),
+    ];
+    let empty = envelope.print_file(&[lines], style)?;
+    let Some(sealed) = sealed? else { return Ok(empty) };
+    let empty = envelope.parse(empty)?;
+    let place = empty.branches[0].root.pair(DATA_KEY).expect("it was printed").value.span();
+    let mut text = SecretText::with_capacity(empty.bytes().len() + sealed.encoded_len());
+    text.push(&empty.bytes()[..place.start + 1]);
+    sealed.push_to(&mut text);
+    text.push(&empty.bytes()[place.end - 1..]);
+    Ok(text)
+}
+
+/// So many bytes are worth a second thread.
+const BYTES_FOR_TWO: usize = 64 * 1024;
+
+fn data_path() -> KeyPath {
+    KeyPath::from_iter([DATA_KEY.to_owned()])
+}
+
+/// Fails when the selection would leave the bytes of a file in clear.
+fn ensure_data_is_sealed(metadata: &Metadata) -> Result<(), FileError> {
+    let selection = Selection::compile(&metadata.selection)?;
+    match selection.selects_value(&data_path(), &CommentStack::disabled()) {
+        true => Ok(()),
+        false => Err(FileError::NothingSealed),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Text formats: from text to [`Document`] and back, touching only what must change.
 
+pub mod binary;
 mod content;
 pub mod json;
 pub mod yaml;
@@ -20,8 +21,19 @@ pub trait Store: Sync {
     /// The format this store reads and writes.
     fn format(&self) -> Format;
 
-    /// Reads a text.
+    /// Reads the text of a file.
     fn parse(&self, text: SecretText) -> Result<Document, ParseError>;
+
+    /// Reads the text of a plain file, where that has another form than a sealed one.
+    fn parse_plain(&self, text: SecretText) -> Result<Document, ParseError> {
+        self.parse(text)
+    }
+
+    /// The store of the text that a sealed file is, where a plain file is bytes of no shape: they are the one value
+    /// [`binary::DATA_KEY`] in it.
+    fn envelope(&self) -> Option<&'static dyn Store> {
+        None
+    }
 
     /// The value of a leaf; `None` is null.
     fn read(&self, document: &Document, leaf: &Leaf) -> Result<Option<Plaintext>, ParseError>;
@@ -212,7 +224,8 @@ impl Format {
         match self {
             Format::Yaml => Some(&yaml::Yaml),
             Format::Json => Some(&json::Json),
-            Format::Dotenv | Format::Ini | Format::Binary => None,
+            Format::Binary => Some(&binary::Binary),
+            Format::Dotenv | Format::Ini => None,
         }
     }
 }
