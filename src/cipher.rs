@@ -4,6 +4,7 @@ use std::fmt::{self, Write};
 
 use aes_gcm::aead::array::{Array, ArraySize};
 use aes_gcm::aead::consts::{U12, U16, U32};
+use aes_gcm::aead::inout::InOutBuf;
 use aes_gcm::aes::Aes256;
 use aes_gcm::{AeadInOut, AesGcm, KeyInit};
 use base64::display::Base64Display;
@@ -11,7 +12,7 @@ use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STAN
 use base64::{Engine, alphabet};
 
 use crate::key_path::Aad;
-use crate::secret::{DataKey, RandomError, SecretBytes, fill_random};
+use crate::secret::{DataKey, RandomError, SecretBytes, SecretText, fill_random};
 use crate::timestamp::Timestamp;
 use crate::value::{Kind, Plaintext};
 
@@ -130,6 +131,28 @@ impl EncryptedValue {
     }
 }
 
+impl EncryptedValue {
+    /// The length of `ENC[…]`, or a little more.
+    pub(crate) fn encoded_len(&self) -> usize {
+        self.data.len().div_ceil(3) * 4 + self.iv.len().div_ceil(3) * 4 + 128
+    }
+
+    /// Appends `ENC[…]`: the text that [`fmt::Display`] gives, sooner.
+    pub(crate) fn push_to(&self, out: &mut SecretText) {
+        // Whole groups of three, so that only the last has padding; what they become fits the processor's cache.
+        const GROUPS: usize = 8192;
+        let mut buffer = vec![0; 4 * GROUPS];
+        out.push(PREFIX);
+        for bytes in self.data.chunks(3 * GROUPS) {
+            let len = STANDARD.encode_slice(bytes, &mut buffer).expect("four characters for three bytes");
+            out.push(&buffer[..len]);
+        }
+        let text = |bytes| Base64Display::new(bytes, &STANDARD);
+        let (iv, tag) = (text(&self.iv), text(&self.tag));
+        out.push_str(&format!(",iv:{iv},tag:{tag},type:{}]", self.kind.name()));
+    }
+}
+
 impl fmt::Display for EncryptedValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = |bytes| Base64Display::new(bytes, &STANDARD);
@@ -152,6 +175,22 @@ impl Cipher {
         let mut iv = [0; IV_LEN];
         fill_random(&mut iv)?;
         Ok(self.seal_with_iv(aad, value, &iv))
+    }
+
+    /// As [`Cipher::seal`], for a text of any length that somebody else holds.
+    pub(crate) fn seal_bytes(&self, aad: &Aad, bytes: &[u8]) -> Result<Option<EncryptedValue>, RandomError> {
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        let mut iv = [0; IV_LEN];
+        fill_random(&mut iv)?;
+        let mut data = vec![0; bytes.len()];
+        let buffer = InOutBuf::new(bytes, &mut data).expect("both are as long");
+        let tag = self
+            .wide
+            .encrypt_inout_detached(&Array::from(iv), aad.as_bytes(), buffer)
+            .expect("no text in memory reaches the cipher's limit of 64 GiB");
+        Ok(Some(EncryptedValue { data, iv: iv.to_vec(), tag: tag.into(), kind: Kind::Str }))
     }
 
     /// Seals under a given nonce. A nonce serves once per data key; only tests know better.
@@ -195,6 +234,48 @@ pub(crate) fn open_usual(text: &[u8], cipher: &Cipher, aad: &Aad) -> Option<Resu
     let kind = std::str::from_utf8(fields.kind).ok().and_then(Kind::from_name)?;
     let tag = *tag.first_chunk().expect("it is longer");
     Some(decipher(&cipher.wide, &iv[..IV_LEN], data, &tag, aad).and_then(|bytes| plaintext(kind, bytes)))
+}
+
+/// Appends to the sealed text of a value how that value was spelled, sealed as well.
+///
+/// SOPS 3.13 does not read what follows the last `]` of a sealed text. The spelling is bound to the place and to the
+/// tag of that text: behind another one it does not open.
+pub(crate) fn push_spelling(
+    sealed: &mut String,
+    spelling: &SecretText,
+    cipher: &Cipher,
+    aad: &Aad,
+) -> Result<(), RandomError> {
+    let value = Plaintext::new(Kind::Str, SecretBytes::copy_of(spelling.expose()));
+    let Some(aad) = spelling_aad(sealed.as_bytes(), aad) else { return Ok(()) };
+    if let Some(EncryptedValue { mut data, iv, tag, .. }) = cipher.seal(&aad, &value)? {
+        data.extend(iv);
+        data.extend(tag);
+        STANDARD.encode_string(&data, sealed);
+    }
+    Ok(())
+}
+
+/// Opens the spelling that [`push_spelling`] put behind the sealed text `sealed`.
+pub(crate) fn open_spelling(
+    sealed: &[u8],
+    spelling: &[u8],
+    cipher: &Cipher,
+    aad: &Aad,
+) -> Option<SecretBytes> {
+    let mut data = DECODER.decode(spelling).ok()?;
+    let tag = data.split_off(data.len().checked_sub(TAG_LEN)?);
+    let iv = data.split_off(data.len().checked_sub(IV_LEN)?);
+    let aad = spelling_aad(sealed, aad)?;
+    decipher(&cipher.wide, &iv, data, tag.first_chunk()?, &aad).ok()
+}
+
+/// What binds a spelling to its sealed text. That of a value ends in a colon, this one does not.
+fn spelling_aad(sealed: &[u8], aad: &Aad) -> Option<Aad> {
+    let fields = Fields::split(sealed)?;
+    let mut bound = String::from_utf8_lossy(aad.as_bytes()).into_owned();
+    bound.push_str(std::str::from_utf8(fields.tag).ok()?);
+    Some(Aad::of_text(&bound))
 }
 
 fn open_with<N: ArraySize>(

@@ -16,9 +16,10 @@ use crate::mac::{MacError, MacHasher, MacVerified};
 use crate::metadata::{self, LastModified, Metadata, MetadataError, VersionError};
 use crate::provider::KeyGroup;
 use crate::secret::{DataKey, RandomError, SecretText};
-use crate::selection::{Selection, SelectionError};
+use crate::selection::{CommentStack, Selection, SelectionError};
 use crate::span::{Position, Span};
-use crate::store::{Content, EditError, ParseError, PrintError, Store, Style};
+use crate::store::binary::DATA_KEY;
+use crate::store::{Content, EditError, Line, ParseError, PrintError, Store, Style};
 use crate::value::{Kind, Plaintext, Tree};
 
 /// How often a comment is sealed anew when its sealed text looks like one that stays in clear.
@@ -81,6 +82,9 @@ pub enum FileError {
     /// A place cannot be found.
     #[error(transparent)]
     Find(#[from] FindError),
+    /// The bytes of a file would stay in clear.
+    #[error("the rule which values are sealed leaves out 'data', which is all there is in a binary file")]
+    NothingSealed,
     /// A sealed comment would look like one that stays in clear.
     #[error(
         "the sealed form of a comment matches the unencrypted_comment_regex, so it could not be opened again"
@@ -117,7 +121,7 @@ pub struct PlainFile {
 impl PlainFile {
     /// Parses a plain text.
     pub fn parse(text: SecretText, store: &'static dyn Store) -> Result<Self, FileError> {
-        let document = store.parse(text)?;
+        let document = store.parse_plain(text)?;
         if document.branches.is_empty() {
             return Err(FileError::Empty);
         }
@@ -141,8 +145,30 @@ impl PlainFile {
     /// time are set here.
     pub fn seal(self, key: &DataKey, metadata: Metadata, style: Style) -> Result<SecretText, FileError> {
         let cipher = Cipher::new(key);
+        if let Some(envelope) = self.store.envelope() {
+            return seal_bytes(self.document.text, &cipher, metadata, envelope, style);
+        }
         let draft = Draft::of_plain(self.store, &self.document, metadata, style)?;
         draft.seal(&cipher, &Originals::none(), style)
+    }
+
+    /// Seals the file with `key`, as [`PlainFile::seal`], and prints it in the format of `output`.
+    pub fn seal_as(
+        self,
+        key: &DataKey,
+        metadata: Metadata,
+        output: &dyn Store,
+        style: Style,
+    ) -> Result<SecretText, FileError> {
+        let store = self.store;
+        let text = if self.store.envelope().is_some() {
+            self.seal(key, metadata, style)?
+        } else {
+            let mut draft = Draft::of_plain(self.store, &self.document, metadata, style)?;
+            draft.keeps_spellings = false;
+            draft.seal(&Cipher::new(key), &Originals::none(), style)?
+        };
+        SealedFile::parse(text, store)?.converted(output, style)
     }
 }
 
@@ -198,8 +224,14 @@ impl SealedFile {
             let aad = place.path.aad();
             let (spot, leaf) = match place.spot {
                 Spot::Leaf(leaf) => {
-                    let spot =
-                        OpenSpot { span: leaf.span, sealed: None, value: None, aad, in_flow: leaf.in_flow };
+                    let spot = OpenSpot {
+                        span: leaf.span,
+                        sealed: None,
+                        value: None,
+                        spelling: None,
+                        aad,
+                        in_flow: leaf.in_flow,
+                    };
                     (spot, Some(ClosedLeaf { leaf, selected: place.selected }))
                 }
                 Spot::Comment(comment) => {
@@ -211,7 +243,8 @@ impl SealedFile {
                     }
                     let (aad, value) = value.map_or((aad, None), |(aad, value)| (aad, Some(value)));
                     let sealed = value.is_some().then(|| sealed_part(text, place.spot));
-                    (OpenSpot { span: comment.span, sealed, value, aad, in_flow: false }, None)
+                    let span = comment.span;
+                    (OpenSpot { span, sealed, value, spelling: None, aad, in_flow: false }, None)
                 }
             };
             spots.push(spot);
@@ -314,6 +347,7 @@ impl Opener<'_> {
             if let Some(leaf) = leaf {
                 let failed = |problem| LeafFailure { number: first_number + at, problem };
                 (spot.sealed, spot.value) = self.open_leaf(leaf, &spot.aad).map_err(failed)?;
+                spot.spelling = self.open_spelling(spot);
             }
         }
         Ok(())
@@ -345,6 +379,20 @@ impl Opener<'_> {
         };
         let value = opened.map_err(LeafProblem::NotOpening)?;
         Ok((Some(sealed_part(document.bytes(), Spot::Leaf(leaf))), Some(value)))
+    }
+}
+
+impl Opener<'_> {
+    /// How the value of a spot was spelled, where that stands behind its sealed text.
+    ///
+    /// What does not open, or spells another value, counts as not there.
+    fn open_spelling(&self, spot: &OpenSpot) -> Option<SecretText> {
+        let (sealed, value) = (spot.sealed?, spot.value.as_ref()?);
+        let rest = self.document.bytes().get(sealed.end..spot.span.end)?;
+        let rest = rest.strip_suffix(b"\"").filter(|rest| !rest.is_empty())?;
+        let text = sealed.of(self.document.bytes());
+        let spelling = cipher::open_spelling(text, rest, &self.cipher, &spot.aad)?;
+        self.store.spells(spelling.expose(), value).then(|| spelling.into_text())
     }
 }
 
@@ -400,6 +448,8 @@ struct OpenSpot {
     sealed: Option<Span>,
     /// Its value; `None` for null and for comments that stay as they are.
     value: Option<Plaintext>,
+    /// How it was spelled, where that is remembered.
+    spelling: Option<SecretText>,
     aad: Aad,
     /// Whether it stands in braces or brackets, where quotes mean something else.
     in_flow: bool,
@@ -443,6 +493,44 @@ impl OpenFile {
 
     /// The plain text: every value in its place, the metadata gone, all else as it is.
     pub fn plain_text(&self) -> Result<SecretText, FileError> {
+        if self.store.envelope().is_some() {
+            let data = self.spots[self.data_spot()?].value.as_ref();
+            return Ok(SecretText::copy_of(data.map_or(b"", Plaintext::expose)));
+        }
+        self.text_with_values()
+    }
+
+    /// The plain text, as [`OpenFile::plain_text`], without a second copy of a file that is one value.
+    pub fn into_plain_text(mut self) -> Result<SecretText, FileError> {
+        if self.store.envelope().is_none() {
+            return self.text_with_values();
+        }
+        let data = self.data_spot()?;
+        let data = self.spots[data].value.take();
+        Ok(data.map_or_else(SecretText::default, |value| value.into_bytes().into_text()))
+    }
+
+    /// The spot of the bytes of a file that is nothing but bytes.
+    fn data_spot(&self) -> Result<usize, FileError> {
+        let problem = match self.document.branches.first().and_then(|branch| branch.root.pair(DATA_KEY)) {
+            Some(pair) => {
+                let spot = self.spots.iter().position(|spot| spot.span == pair.value.span());
+                let is_text = |at: &usize| self.spots[*at].value.as_ref().is_some_and(|v| v.kind() == Kind::Str);
+                match spot.filter(is_text) {
+                    Some(spot) => return Ok(spot),
+                    None => "what stands under the key 'data' is no text",
+                }
+            }
+            None => {
+                "no binary data found in tree, which is what would stand under the key 'data': say what the output \
+                 is with --output-type"
+            }
+        };
+        Err(PrintError { format: "binary", problem: problem.to_owned() }.into())
+    }
+
+    /// The sealed text with its values in their places and without the metadata.
+    fn text_with_values(&self) -> Result<SecretText, FileError> {
         let mut patch = self.open_patch(|_, _, _| {})?;
         patch.extend(self.store.remove_metadata(&self.document));
         Ok(patch.apply(self.document.bytes()))
@@ -450,7 +538,19 @@ impl OpenFile {
 
     /// The plain text, parsed.
     pub fn plain_document(&self) -> Result<Document, FileError> {
-        Ok(self.store.parse(self.plain_text()?)?)
+        let has_other_keys = || {
+            let is_other = |name: &str| name != DATA_KEY && name != METADATA_KEY;
+            self.document.branches.iter().any(|branch| branch.root.pairs().any(|pair| is_other(&pair.key.name)))
+        };
+        match self.store.envelope() {
+            Some(_) if !has_other_keys() => Ok(self.store.parse_plain(self.plain_text()?)?),
+            _ => self.document_with_values(),
+        }
+    }
+
+    /// The sealed text with its values in their places and without the metadata, parsed.
+    pub fn document_with_values(&self) -> Result<Document, FileError> {
+        Ok(self.store.parse(self.text_with_values()?)?)
     }
 
     /// The plain text printed by `output`, in its normal form.
@@ -483,7 +583,7 @@ impl OpenFile {
                 output.print_file(&roots, style)?
             }
             Content::Held(value) if value.kind() == Kind::Str => SecretText::copy_of(value.expose()),
-            other => output.print_value(&other)?,
+            other => output.print_value_in(&other, style)?,
         })
     }
 
@@ -496,9 +596,17 @@ impl OpenFile {
             let (number, spot) = spots.next().expect("the same document has the same spots");
             let (Some(_), Some(value)) = (spot.sealed, &spot.value) else { return Ok(()) };
             let before = patch.len();
-            match place.spot {
-                Spot::Leaf(leaf) => self.store.open_leaf(&mut patch, &self.document, leaf, value),
-                Spot::Comment(comment) => patch.replace(comment.span, SecretText::copy_of(value.expose())),
+            match (place.spot, &spot.spelling) {
+                (Spot::Leaf(leaf), Some(spelling)) => {
+                    patch.replace(leaf.span, SecretText::copy_of(spelling.expose()));
+                }
+                (Spot::Leaf(leaf), None) => {
+                    self.store.check(value)?;
+                    self.store.open_leaf(&mut patch, &self.document, leaf, value);
+                }
+                (Spot::Comment(comment), _) => {
+                    patch.replace(comment.span, SecretText::copy_of(value.expose()));
+                }
             }
             let single = (patch.len() == before + 1).then(|| patch.last()).flatten();
             note(number, single.map_or(spot.span, |(span, _)| span), single.map(|(_, text)| text));
@@ -626,7 +734,8 @@ impl OpenFile {
         if !fits || missing.contains(&true) || !change.is_made_by(new_values) {
             return Err(EditError::NoRoom.into());
         }
-        let draft = Draft { store: self.store, document, metadata: self.metadata, sources };
+        let draft =
+            Draft { store: self.store, document, metadata: self.metadata, sources, keeps_spellings: true };
         let originals = Originals::of(&self.spots, self.document.bytes(), HashMap::new());
         draft.reseal(&Cipher::new(key), &originals, self.document.bytes(), style)
     }
@@ -643,6 +752,9 @@ impl OpenFile {
         if self.plain_text()? == edited {
             return Ok(None);
         }
+        if self.store.envelope().is_some() {
+            return self.edited_bytes(key, edited, style);
+        }
         let plain = PlainFile::parse(edited, self.store)?;
         let mut spellings = HashMap::new();
         self.open_patch(|number, span, text| {
@@ -657,6 +769,25 @@ impl OpenFile {
         debug_assert_eq!(draft.metadata.last_modified, sealed_with);
         let originals = Originals::of(&self.spots, self.document.bytes(), spellings);
         draft.reseal(&Cipher::new(key), &originals, self.document.bytes(), style)
+    }
+
+    /// As [`OpenFile::edited`], for a file that is nothing but bytes.
+    fn edited_bytes(
+        self,
+        key: &DataKey,
+        edited: SecretText,
+        style: Style,
+    ) -> Result<Option<SecretText>, FileError> {
+        let data = self.data_spot()?;
+        ensure_data_is_sealed(&self.metadata)?;
+        let mut patch = Patch::new();
+        patch.replace(self.spots[data].span, "\"\"");
+        let document = self.store.parse(patch.apply(self.document.bytes()))?;
+        let mut sources: Vec<Source> = (0..self.spots.len()).map(Source::Old).collect();
+        sources[data] = Source::New(Some(Plaintext::new(Kind::Str, edited.into_bytes())));
+        let draft =
+            Draft { store: self.store, document, metadata: self.metadata, sources, keeps_spellings: false };
+        draft.reseal(&Cipher::new(key), &Originals::none_of(&self.spots), self.document.bytes(), style)
     }
 
     /// Sealed again, every value afresh, with a new data key that the metadata's groups wrap already.
@@ -682,7 +813,13 @@ impl OpenFile {
                 mac.update(value);
             }
             if let Some(part) = spot.sealed {
-                patch.replace(part, seal_value(&cipher, &spot.aad, value, &selection)?);
+                let mut sealed = seal_value(&cipher, &spot.aad, value, &selection)?;
+                let mut part = part;
+                if let Some(spelling) = &spot.spelling {
+                    cipher::push_spelling(&mut sealed, spelling, &cipher, &spot.aad)?;
+                    part.end = spot.span.end - 1;
+                }
+                patch.replace(part, sealed);
             }
             Ok(())
         })?;
@@ -802,6 +939,8 @@ struct Draft {
     metadata: Metadata,
     /// One for each spot of the walk.
     sources: Vec<Source>,
+    /// Whether odd spellings are remembered: not in a file that is going to be printed in another format.
+    keeps_spellings: bool,
 }
 
 /// The spots of the opened file whose sealed text may be used again.
@@ -817,6 +956,11 @@ struct Originals<'o> {
 impl<'o> Originals<'o> {
     fn none() -> Self {
         Self { spots: &[], text: &[], by_content: HashMap::new(), spellings: HashMap::new() }
+    }
+
+    /// The values of these spots, none of whose sealed texts is used elsewhere.
+    fn none_of(spots: &'o [OpenSpot]) -> Self {
+        Self { spots, ..Self::none() }
     }
 
     fn of(spots: &'o [OpenSpot], text: &'o [u8], spellings: HashMap<usize, (SecretText, Span)>) -> Self {
@@ -936,7 +1080,7 @@ impl Draft {
         {
             return Err(EditError::NoRoom.into());
         }
-        Ok(Self { store, document, metadata, sources })
+        Ok(Self { store, document, metadata, sources, keeps_spellings: true })
     }
 
     /// Seals the draft; it has new content for certain.
@@ -1002,7 +1146,15 @@ impl Draft {
                         Some((_, spot)) if spot.sealed.is_some() => {
                             patch.replace(sealed_part(self.document.bytes(), place.spot), sealed);
                         }
-                        _ => self.put_sealed(&mut patch, place.spot, value, &sealed, reused, originals),
+                        _ => {
+                            let mut sealed = sealed;
+                            if let (Spot::Leaf(leaf), true) = (place.spot, self.keeps_spellings)
+                                && let Some(odd) = self.store.odd_spelling(&self.document, leaf, value)
+                            {
+                                cipher::push_spelling(&mut sealed, &odd, cipher, &aad)?;
+                            }
+                            self.put_sealed(&mut patch, place.spot, value, &sealed, reused, originals);
+                        }
                     }
                     Ok(())
                 }
@@ -1067,6 +1219,69 @@ impl Draft {
             Spot::Leaf(leaf) => self.store.seal_leaf(patch, &self.document, leaf, value, sealed),
             Spot::Comment(comment) => patch.replace(comment.span, sealed),
         }
+    }
+}
+
+/// Seals a file that is nothing but bytes, in an envelope.
+fn seal_bytes(
+    content: SecretText,
+    cipher: &Cipher,
+    mut metadata: Metadata,
+    envelope: &dyn Store,
+    style: Style,
+) -> Result<SecretText, FileError> {
+    ensure_data_is_sealed(&metadata)?;
+    let aad = data_path().aad();
+    let hash = || {
+        let mut mac = MacHasher::new(metadata.mac_only_encrypted);
+        mac.update_bytes(content.expose());
+        mac.finish()
+    };
+    // Where there is no other thread to be had, this one does both.
+    let (mac, sealed) = std::thread::scope(|scope| {
+        let other = match content.len() {
+            ..BYTES_FOR_TWO => None,
+            _ => std::thread::Builder::new().spawn_scoped(scope, hash).ok(),
+        };
+        let sealed = cipher.seal_bytes(&aad, content.expose());
+        let mac = match other {
+            Some(other) => other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            None => hash(),
+        };
+        (mac, sealed)
+    });
+    drop(content);
+    metadata.last_modified = LastModified::now();
+    metadata.mac = mac.seal(cipher, &metadata.last_modified.aad())?.to_string();
+    let block = metadata.to_tree();
+    let lines = vec![
+        Line::Pair(DATA_KEY.to_owned(), Content::Held(Plaintext::text(""))),
+        Line::Pair(METADATA_KEY.to_owned(), Content::from(&block)),
+    ];
+    let empty = envelope.print_file(&[lines], style)?;
+    let Some(sealed) = sealed? else { return Ok(empty) };
+    let empty = envelope.parse(empty)?;
+    let place = empty.branches[0].root.pair(DATA_KEY).expect("it was printed").value.span();
+    let mut text = SecretText::with_capacity(empty.bytes().len() + sealed.encoded_len());
+    text.push(&empty.bytes()[..place.start + 1]);
+    sealed.push_to(&mut text);
+    text.push(&empty.bytes()[place.end - 1..]);
+    Ok(text)
+}
+
+/// So many bytes are worth a second thread.
+const BYTES_FOR_TWO: usize = 64 * 1024;
+
+fn data_path() -> KeyPath {
+    KeyPath::from_iter([DATA_KEY.to_owned()])
+}
+
+/// Fails when the selection would leave the bytes of a file in clear.
+fn ensure_data_is_sealed(metadata: &Metadata) -> Result<(), FileError> {
+    let selection = Selection::compile(&metadata.selection)?;
+    match selection.selects_value(&data_path(), &CommentStack::disabled()) {
+        true => Ok(()),
+        false => Err(FileError::NothingSealed),
     }
 }
 

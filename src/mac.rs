@@ -64,6 +64,11 @@ impl MacHasher {
         }
     }
 
+    /// Adds the bytes of a value that is no comment.
+    pub(crate) fn update_bytes(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
     /// Ends the digest.
     pub fn finish(self) -> Mac {
         let mut hex = String::with_capacity(2 * Sha512::output_size());

@@ -96,6 +96,11 @@ impl SecretBytes {
     pub fn expose(&self) -> &[u8] {
         &self.0
     }
+
+    /// The same bytes as a whole text.
+    pub fn into_text(mut self) -> SecretText {
+        SecretText(std::mem::take(&mut self.0))
+    }
 }
 
 /// A whole text that may hold secrets: a file read, an edited document, what helm is given.
@@ -154,6 +159,11 @@ impl SecretText {
     /// The bytes.
     pub fn expose(&self) -> &[u8] {
         &self.0
+    }
+
+    /// The same bytes as one value.
+    pub fn into_bytes(mut self) -> SecretBytes {
+        SecretBytes(std::mem::take(&mut self.0))
     }
 
     /// Length in bytes.

@@ -97,7 +97,7 @@ pub fn decrypt(
     keyring: &Keyring,
     mac: MacCheck,
 ) -> Result<SecretText, SimpleError> {
-    open(text, store, keyring, mac)?.file.plain_text().map_err(SimpleError::Print)
+    open(text, store, keyring, mac)?.file.into_plain_text().map_err(SimpleError::Print)
 }
 
 /// A file that was encrypted.
@@ -129,7 +129,7 @@ fn plain_file(
     printing: Printing,
 ) -> Result<PlainFile, SimpleError> {
     let plain = PlainFile::parse(text, store).map_err(SimpleError::Plain)?;
-    if !printing.reprint || printing.store.format() != store.format() {
+    if !printing.reprint || printing.store.format() != store.format() || store.envelope().is_some() {
         return Ok(plain);
     }
     let roots = Content::of_document(plain.document(), store);
@@ -165,14 +165,15 @@ impl NewFile {
 
     fn seal_plain(&self, plain: PlainFile, printing: Printing) -> Result<SecretText, SimpleError> {
         let metadata = Metadata::from_tree(&self.metadata.to_tree());
-        let metadata = metadata.map_err(|error| SimpleError::Seal(error.into()))?;
+        let mut metadata = metadata.map_err(|error| SimpleError::Seal(error.into()))?;
+        // Read back, no rule counts as the default one.
+        metadata.selection = self.metadata.selection.clone();
         let store = plain.store();
-        let text = plain.seal(&self.key, metadata, printing.style).map_err(SimpleError::Seal)?;
-        if printing.store.format() == store.format() {
-            return Ok(text);
-        }
-        let sealed = SealedFile::parse(text, store).map_err(SimpleError::Seal)?;
-        sealed.converted(printing.store, printing.style).map_err(SimpleError::Seal)
+        let sealed = match printing.store.format() == store.format() {
+            true => plain.seal(&self.key, metadata, printing.style),
+            false => plain.seal_as(&self.key, metadata, printing.store, printing.style),
+        };
+        sealed.map_err(SimpleError::Seal)
     }
 }
 
@@ -225,6 +226,17 @@ impl Opened {
         text.map_err(SimpleError::Print)
     }
 
+    /// The plain text, as [`Opened::plain_text`], where nothing else is wanted of the file.
+    pub fn into_plain_text(self, printing: Printing) -> Result<SecretText, SimpleError> {
+        if printing.store.format() != self.store.format() {
+            return self.plain_text(printing);
+        }
+        match printing.reprint && self.store.envelope().is_none() {
+            true => self.plain_text(printing),
+            false => self.file.into_plain_text().map_err(SimpleError::Print),
+        }
+    }
+
     /// What `path` names, as `--extract` prints it.
     pub fn extract(&self, path: &TreePath, printing: Printing) -> Result<SecretText, SimpleError> {
         self.file.extract(path, printing.store, printing.style).map_err(SimpleError::Extract)
@@ -232,7 +244,7 @@ impl Opened {
 
     /// The plain text with the metadata block, in clear too, as `edit --show-master-keys` shows it.
     pub fn plain_text_with_metadata(&self, style: Style) -> Result<SecretText, SimpleError> {
-        let document = self.file.plain_document().map_err(SimpleError::Print)?;
+        let document = self.file.document_with_values().map_err(SimpleError::Print)?;
         let mut block = self.store.write_metadata(&document, &self.metadata().to_tree(), style);
         Ok(block.apply(document.bytes()))
     }
@@ -325,7 +337,13 @@ fn split_metadata(
     let tree = tree.ok_or(SimpleError::Plain(FileError::NotSealed))?;
     let metadata = Metadata::from_tree(&tree).map_err(|error| SimpleError::Plain(error.into()))?;
     let plain = store.remove_metadata(&document).apply(document.bytes());
-    Ok((plain, metadata))
+    if store.envelope().is_none() {
+        return Ok((plain, metadata));
+    }
+    let printed = store.parse(plain).and_then(|document| Content::of_document(&document, store));
+    let printed = printed.map_err(|error| SimpleError::Plain(error.into()))?;
+    let plain = store.print_file(&printed, Style { indent: 0, tabs: true });
+    Ok((plain.map_err(|error| SimpleError::Plain(error.into()))?, metadata))
 }
 
 /// Master keys that come and go with a new data key.

@@ -82,6 +82,11 @@ impl Plaintext {
         self.bytes.expose()
     }
 
+    /// The canonical bytes alone.
+    pub fn into_bytes(self) -> SecretBytes {
+        self.bytes
+    }
+
     /// Whether the value is empty. The sops format leaves such values as they are.
     pub fn is_empty(&self) -> bool {
         self.bytes.expose().is_empty()

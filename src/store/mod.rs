@@ -1,6 +1,8 @@
 //! Text formats: from text to [`Document`] and back, touching only what must change.
 
+pub mod binary;
 mod content;
+pub mod json;
 pub mod yaml;
 
 pub use content::{Content, Element, Line, Remark};
@@ -19,8 +21,19 @@ pub trait Store: Sync {
     /// The format this store reads and writes.
     fn format(&self) -> Format;
 
-    /// Reads a text.
+    /// Reads the text of a file.
     fn parse(&self, text: SecretText) -> Result<Document, ParseError>;
+
+    /// Reads the text of a plain file, where that has another form than a sealed one.
+    fn parse_plain(&self, text: SecretText) -> Result<Document, ParseError> {
+        self.parse(text)
+    }
+
+    /// The store of the text that a sealed file is, where a plain file is bytes of no shape: they are the one value
+    /// [`binary::DATA_KEY`] in it.
+    fn envelope(&self) -> Option<&'static dyn Store> {
+        None
+    }
 
     /// The value of a leaf; `None` is null.
     fn read(&self, document: &Document, leaf: &Leaf) -> Result<Option<Plaintext>, ParseError>;
@@ -37,6 +50,26 @@ pub trait Store: Sync {
 
     /// Puts `value` in the place of its sealed form.
     fn open_leaf(&self, patch: &mut Patch, document: &Document, leaf: &Leaf, value: &Plaintext);
+
+    /// How `leaf` is written, when that is not how [`Store::open_leaf`] would write `value`.
+    ///
+    /// The sealed text carries it, sealed too, where a format has no other place for it.
+    fn odd_spelling(&self, document: &Document, leaf: &Leaf, value: &Plaintext) -> Option<SecretText> {
+        let _ = (document, leaf, value);
+        None
+    }
+
+    /// Whether `spelling`, which came from [`Store::odd_spelling`], is one of `value`.
+    fn spells(&self, spelling: &[u8], value: &Plaintext) -> bool {
+        let _ = (spelling, value);
+        false
+    }
+
+    /// Whether the format can hold `value` in the place of its sealed form.
+    fn check(&self, value: &Plaintext) -> Result<(), PrintError> {
+        let _ = value;
+        Ok(())
+    }
 
     /// The metadata of the first document as a tree.
     fn metadata(&self, document: &Document) -> Result<Option<Tree>, ParseError>;
@@ -61,6 +94,12 @@ pub trait Store: Sync {
 
     /// A single value on its own, as `--extract` prints what is neither a map nor text.
     fn print_value(&self, value: &Content<'_>) -> Result<SecretText, PrintError>;
+
+    /// As [`Store::print_value`], in the layout that was asked for where the format has several.
+    fn print_value_in(&self, value: &Content<'_>, style: Style) -> Result<SecretText, PrintError> {
+        let _ = style;
+        self.print_value(value)
+    }
 
     /// A file for a user to start from.
     fn example(&self) -> &'static str;
@@ -184,7 +223,9 @@ impl Format {
     pub fn store(self) -> Option<&'static dyn Store> {
         match self {
             Format::Yaml => Some(&yaml::Yaml),
-            Format::Json | Format::Dotenv | Format::Ini | Format::Binary => None,
+            Format::Json => Some(&json::Json),
+            Format::Binary => Some(&binary::Binary),
+            Format::Dotenv | Format::Ini => None,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! YAML documents at random: nested maps and lists, every kind of scalar and quotes, comments anywhere.
+//! Files at random: YAML with every kind of scalar and quotes and comments anywhere, JSON in any layout, bytes.
 
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
@@ -217,4 +217,113 @@ impl Printer {
             }
         }
     }
+}
+
+// ---------------------------------------------------------------- JSON
+
+/// A JSON object as text: every spelling of numbers and strings, keys that occur twice, blanks anywhere.
+pub(crate) fn json(runner: &mut TestRunner) -> String {
+    let leaf = json_scalar().prop_map(Json::Scalar);
+    let node = leaf.prop_recursive(4, 32, 6, |inner| {
+        prop_oneof![
+            2 => collection::vec((json_key(), inner.clone()), 0..6).prop_map(Json::Map),
+            1 => collection::vec(inner, 0..5).prop_map(Json::List),
+        ]
+    });
+    let members = collection::vec((json_key(), node), 0..7).new_tree(runner).unwrap().current();
+    let layout = JsonLayout {
+        unit: sample::select(vec!["", " ", "  ", "    ", "\t"]).new_tree(runner).unwrap().current(),
+        newline: sample::select(vec!["\n", "\n", "\r\n", ""]).new_tree(runner).unwrap().current(),
+        colon: sample::select(vec![": ", ":", " : ", ":\t"]).new_tree(runner).unwrap().current(),
+        blank: sample::select(vec!["", "", " ", " \n"]).new_tree(runner).unwrap().current(),
+    };
+    let mut out = String::new();
+    layout.print(&mut out, &Json::Map(members), 0);
+    out.push_str(sample::select(vec!["\n", "", "\r\n", "\n\n"]).new_tree(runner).unwrap().current());
+    out
+}
+
+#[derive(Debug, Clone)]
+enum Json {
+    Scalar(String),
+    Map(Vec<(String, Json)>),
+    List(Vec<Json>),
+}
+
+fn json_key() -> impl Strategy<Value = String> {
+    let keys = ["a", "b", "c", "d", "name", "e_plain", "x_unencrypted", "key with blanks", "", "é", "\\u00e9", "<&>", "a:b"];
+    sample::select(keys.to_vec()).prop_map(|key| format!("\"{key}\""))
+}
+
+fn json_scalar() -> impl Strategy<Value = String> {
+    let special = [
+        "null", "true", "false", "0", "-0", "1.0", "1e3", "1E+3", "-1.50", "1e-7", "0.1e1", "1e21", "123456789012345678901",
+        "9223372036854775808", "-0.0", "1e-400", "\"\"", "\"\\/\"", "\"\\u00e9\"", "\"\\u00E9é\"", "\"\\ud83d\\ude00\"", "\"\\ud83d\"",
+        "\"<a&b>\"", "\"\\u003c\"", "\"\u{2028}\"", "\"\\u2028\"", "\"ENC[not really]\"", "\"true\"", "\"\\u0000\"", "\"\\b\\f\"",
+    ];
+    prop_oneof![
+        3 => sample::select(special.to_vec()).prop_map(str::to_owned),
+        3 => string::string_regex("[ !#-\\[\\]-~é€😀]{0,24}").unwrap().prop_map(|text| format!("\"{text}\"")),
+        1 => (-1_000_000_000i64..1_000_000_000).prop_map(|number| number.to_string()),
+        1 => proptest::num::i64::ANY.prop_map(|number| number.to_string()),
+        1 => proptest::num::f64::NORMAL.prop_map(|number| format!("{number:e}")),
+        1 => (-1e6f64..1e6).prop_map(|number| format!("{number:.3}")),
+    ]
+}
+
+struct JsonLayout {
+    unit: &'static str,
+    newline: &'static str,
+    colon: &'static str,
+    blank: &'static str,
+}
+
+impl JsonLayout {
+    fn print(&self, out: &mut String, value: &Json, level: usize) {
+        let (open, close, len) = match value {
+            Json::Scalar(text) => return out.push_str(text),
+            Json::Map(members) => ('{', '}', members.len()),
+            Json::List(items) => ('[', ']', items.len()),
+        };
+        out.push(open);
+        for at in 0..len {
+            if at > 0 {
+                out.push_str(self.blank);
+                out.push(',');
+            }
+            self.line(out, level + 1);
+            match value {
+                Json::Map(members) => {
+                    out.push_str(&members[at].0);
+                    out.push_str(self.colon);
+                    self.print(out, &members[at].1, level + 1);
+                }
+                Json::List(items) => self.print(out, &items[at], level + 1),
+                Json::Scalar(_) => unreachable!("it has no members"),
+            }
+        }
+        if len > 0 {
+            self.line(out, level);
+        } else {
+            out.push_str(self.blank);
+        }
+        out.push(close);
+    }
+
+    fn line(&self, out: &mut String, level: usize) {
+        out.push_str(self.newline);
+        if !self.newline.is_empty() {
+            out.push_str(&self.unit.repeat(level));
+        }
+    }
+}
+
+// ---------------------------------------------------------------- bytes
+
+/// Any bytes, few and many.
+pub(crate) fn bytes(runner: &mut TestRunner) -> Vec<u8> {
+    let few = collection::vec(proptest::num::u8::ANY, 0..200);
+    let many = collection::vec(proptest::num::u8::ANY, 2_000..5_000);
+    let text = string::string_regex("[ -~\\n\\té]{0,200}").unwrap().prop_map(String::into_bytes);
+    prop_oneof![4 => few, 1 => many, 2 => text].new_tree(runner).unwrap().current()
 }

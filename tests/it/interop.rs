@@ -3,10 +3,14 @@
 use std::process::Output;
 
 use orlop::SelectionRule;
+use orlop::store::Format;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use crate::generate;
-use crate::support::{comments, corpus, in_parallel, open, recipient, seal, sops, testdata, values};
+use crate::support::{
+    comments, corpus, corpus_of, ending, in_parallel, open, open_in, recipient, seal_in, sops, testdata,
+    values_in,
+};
 
 /// Files of the corpus that sops does not print as it read them: it moves, repeats or loses a comment, or loses
 /// a value. What orlop prints from the file that sops sealed stands below `testdata/corpus/from-sops`.
@@ -97,9 +101,9 @@ fn rules() -> Vec<Rule> {
     ]
 }
 
-fn sops_encrypt(plain: &[u8], (_, flags, mac_only): &Rule) -> Output {
+fn sops_encrypt(format: Format, plain: &[u8], (_, flags, mac_only): &Rule) -> Output {
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("f.yaml");
+    let file = folder.path().join(format!("f.{}", ending(format)));
     std::fs::write(&file, plain).unwrap();
     let mut args = vec!["--age".to_owned(), recipient()];
     args.extend(flags.iter().map(|flag| (*flag).to_owned()));
@@ -111,20 +115,28 @@ fn sops_encrypt(plain: &[u8], (_, flags, mac_only): &Rule) -> Output {
     sops(&args, b"")
 }
 
-fn sops_decrypt(sealed: &[u8], output: &str) -> Output {
-    sops(["decrypt", "--input-type", "yaml", "--output-type", output], sealed)
+fn sops_decrypt(format: Format, sealed: &[u8], output: Format) -> Output {
+    sops(["decrypt", "--input-type", format.name(), "--output-type", output.name()], sealed)
 }
 
 fn lossy(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// The corpus with every rule.
-fn cases() -> Vec<(String, Vec<u8>, Rule)> {
+/// The corpus of a format with every rule that means something for it.
+fn cases(format: Format) -> Vec<(String, Vec<u8>, Rule)> {
     let with_rules = |(name, plain): (String, Vec<u8>)| {
-        rules().into_iter().map(move |rule| (name.clone(), plain.clone(), rule))
+        rules_for(format).into_iter().map(move |rule| (name.clone(), plain.clone(), rule))
     };
-    corpus().into_iter().flat_map(with_rules).collect()
+    corpus_of(format).into_iter().flat_map(with_rules).collect()
+}
+
+/// The rules; a binary file is sealed as a whole.
+fn rules_for(format: Format) -> Vec<Rule> {
+    match format {
+        Format::Binary => vec![(SelectionRule::All, vec![], false)],
+        _ => rules(),
+    }
 }
 
 fn report(problems: impl IntoIterator<Item = Result<(), String>>) {
@@ -133,12 +145,12 @@ fn report(problems: impl IntoIterator<Item = Result<(), String>>) {
 }
 
 /// Seals with orlop, opens with sops, and compares with what sops makes of the file by itself.
-fn sops_opens_ours(name: &str, plain: &[u8], rule: &Rule) -> Result<(), String> {
+fn sops_opens_ours(format: Format, name: &str, plain: &[u8], rule: &Rule) -> Result<(), String> {
     let case = format!("{name} {:?}", rule.1);
-    let theirs = sops_encrypt(plain, rule);
-    let ours = seal(plain, rule.0.clone(), rule.2).map_err(|error| format!("{case}: {error}"))?;
-    let from_ours = sops_decrypt(ours.expose(), "yaml");
-    let from_theirs = sops_decrypt(&theirs.stdout, "yaml");
+    let theirs = sops_encrypt(format, plain, rule);
+    let ours = seal_in(format, plain, rule.0.clone(), rule.2).map_err(|error| format!("{case}: {error}"))?;
+    let from_ours = sops_decrypt(format, ours.expose(), format);
+    let from_theirs = sops_decrypt(format, &theirs.stdout, format);
     if !from_ours.status.success() {
         return Err(format!("{case}: sops does not open it: {}", lossy(&from_ours.stderr)));
     }
@@ -150,7 +162,7 @@ fn sops_opens_ours(name: &str, plain: &[u8], rule: &Rule) -> Result<(), String> 
     {
         return Ok(()); // a block that stays in clear gains the line break that the metadata needs
     }
-    if !sops_changes(name) {
+    if format != Format::Yaml || !sops_changes(name) {
         let (ours, theirs) = (lossy(&from_ours.stdout), lossy(&from_theirs.stdout));
         return Err(format!("{case}: from ours\n{ours}\nfrom theirs\n{theirs}"));
     }
@@ -158,8 +170,8 @@ fn sops_opens_ours(name: &str, plain: &[u8], rule: &Rule) -> Result<(), String> 
     if lossy(&from_ours.stdout).contains("ENC[AES256_GCM") {
         return Err(format!("{case}: something stays sealed\n{}", lossy(&from_ours.stdout)));
     }
-    let json = sops_decrypt(ours.expose(), "json");
-    let their_json = sops_decrypt(&theirs.stdout, "json");
+    let json = sops_decrypt(format, ours.expose(), Format::Json);
+    let their_json = sops_decrypt(format, &theirs.stdout, Format::Json);
     if their_json.status.success()
         && json.stdout != their_json.stdout
         && name != "block-leading-tab-that-sops-loses"
@@ -170,19 +182,19 @@ fn sops_opens_ours(name: &str, plain: &[u8], rule: &Rule) -> Result<(), String> 
 }
 
 /// Seals with sops, opens with orlop, and compares with what sops prints.
-fn ours_opens_theirs(name: &str, plain: &[u8], rule: &Rule) -> Result<(), String> {
+fn ours_opens_theirs(format: Format, name: &str, plain: &[u8], rule: &Rule) -> Result<(), String> {
     let case = format!("{name} {:?}", rule.1);
-    let theirs = sops_encrypt(plain, rule);
-    let printed = sops_decrypt(&theirs.stdout, "yaml");
-    let opened = open(&theirs.stdout).and_then(|file| file.plain_text());
-    if !printed.status.success() && sops_changes(name) {
+    let theirs = sops_encrypt(format, plain, rule);
+    let printed = sops_decrypt(format, &theirs.stdout, format);
+    let opened = open_in(format, &theirs.stdout).and_then(|file| file.plain_text());
+    if !printed.status.success() && format == Format::Yaml && sops_changes(name) {
         return Ok(()); // sops cannot read its own file
     }
     let opened = opened.map_err(|error| format!("{case}: {error}\n{}", lossy(&theirs.stdout)))?;
     if opened.expose() == printed.stdout {
         return Ok(());
     }
-    if !sops_changes(name) {
+    if format != Format::Yaml || !sops_changes(name) {
         return Err(format!(
             "{case}: opened\n{}\nsops prints\n{}",
             lossy(opened.expose()),
@@ -206,14 +218,35 @@ fn ours_opens_theirs(name: &str, plain: &[u8], rule: &Rule) -> Result<(), String
     Ok(())
 }
 
+/// The corpus of a format goes both ways with every rule.
+fn corpus_goes_both_ways(format: Format) {
+    let cases = cases(format);
+    report(in_parallel(&cases, |(name, plain, rule)| sops_opens_ours(format, name, plain, rule)));
+    report(in_parallel(&cases, |(name, plain, rule)| ours_opens_theirs(format, name, plain, rule)));
+}
+
 #[test]
 fn real_sops_opens_what_orlop_sealed() {
-    report(in_parallel(&cases(), |(name, plain, rule)| sops_opens_ours(name, plain, rule)));
+    report(in_parallel(&cases(Format::Yaml), |(name, plain, rule)| {
+        sops_opens_ours(Format::Yaml, name, plain, rule)
+    }));
 }
 
 #[test]
 fn orlop_opens_what_real_sops_sealed_to_the_bytes_that_sops_prints() {
-    report(in_parallel(&cases(), |(name, plain, rule)| ours_opens_theirs(name, plain, rule)));
+    report(in_parallel(&cases(Format::Yaml), |(name, plain, rule)| {
+        ours_opens_theirs(Format::Yaml, name, plain, rule)
+    }));
+}
+
+#[test]
+fn json_goes_both_ways() {
+    corpus_goes_both_ways(Format::Json);
+}
+
+#[test]
+fn binary_files_go_both_ways() {
+    corpus_goes_both_ways(Format::Binary);
 }
 
 #[test]
@@ -222,8 +255,8 @@ fn every_file_on_the_list_of_what_sops_changes_is_changed_by_sops() {
     let listed: Vec<_> = corpus().into_iter().filter(|(name, _)| sops_changes(name)).collect();
     assert_eq!(listed.len(), SOPS_CHANGES.len(), "every name on the list is a file of the corpus");
     report(in_parallel(&listed, |(name, plain)| {
-        let theirs = sops_encrypt(plain, default);
-        let printed = sops_decrypt(&theirs.stdout, "yaml");
+        let theirs = sops_encrypt(Format::Yaml, plain, default);
+        let printed = sops_decrypt(Format::Yaml, &theirs.stdout, Format::Yaml);
         let opened = open(&theirs.stdout).and_then(|file| file.plain_text());
         match opened {
             Ok(opened) if opened.expose() == printed.stdout => Err(format!("{name} is not changed by sops")),
@@ -235,47 +268,73 @@ fn every_file_on_the_list_of_what_sops_changes_is_changed_by_sops() {
 /// How many generated documents go through both programs.
 const GENERATED: usize = 1_000;
 
-#[test]
-fn a_thousand_generated_documents_go_both_ways() {
-    // The seed is fixed: a document that fails once fails again.
-    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, b"orlop: documents for both ways.!");
+/// Documents of a format at random. The seed is fixed: a document that fails once fails again.
+fn generated<D: AsRef<[u8]> + Sync>(format: Format, seed: &[u8; 32], make: impl Fn(&mut TestRunner) -> D) {
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, seed);
     let mut runner = TestRunner::new_with_rng(Config::default(), rng);
-    let documents: Vec<String> = (0..GENERATED).map(|_| generate::document(&mut runner)).collect();
-    let rules = rules();
-    let numbered: Vec<(usize, String)> = documents.into_iter().enumerate().collect();
+    let documents = (0..GENERATED).map(|_| make(&mut runner));
+    let numbered: Vec<(usize, D)> = documents.enumerate().collect();
+    let rules = rules_for(format);
     report(in_parallel(&numbered, |(number, plain)| {
         let rule = &rules[number % rules.len()];
-        both_ways(plain, rule)
-            .map_err(|problem| format!("document {number} {:?}: {problem}\n{plain}", rule.1))
+        both_ways(format, plain.as_ref(), rule).map_err(|problem| {
+            format!("document {number} {:?}: {problem}\n{}", rule.1, lossy(plain.as_ref()))
+        })
     }));
 }
 
-fn both_ways(plain: &str, rule: &Rule) -> Result<(), String> {
-    let expected = values(plain.as_bytes());
-    let ours = seal(plain.as_bytes(), rule.0.clone(), rule.2).map_err(|error| error.to_string())?;
-    let back = open(ours.expose()).and_then(|file| file.plain_text()).map_err(|error| error.to_string())?;
-    if values(back.expose()) != expected || comments(back.expose()) != comments(plain.as_bytes()) {
+#[test]
+fn a_thousand_generated_documents_go_both_ways() {
+    generated(Format::Yaml, b"orlop: documents for both ways.!", generate::document);
+}
+
+#[test]
+fn a_thousand_generated_json_documents_go_both_ways() {
+    generated(Format::Json, b"orlop: JSON files for both ways!", generate::json);
+}
+
+#[test]
+fn a_thousand_generated_binary_files_go_both_ways() {
+    generated(Format::Binary, b"orlop: bytes for both ways ....!", generate::bytes);
+}
+
+fn both_ways(format: Format, plain: &[u8], rule: &Rule) -> Result<(), String> {
+    let expected = values_in(format, plain);
+    let ours = seal_in(format, plain, rule.0.clone(), rule.2).map_err(|error| error.to_string())?;
+    let back =
+        open_in(format, ours.expose()).and_then(|file| file.plain_text()).map_err(|error| error.to_string())?;
+    let is_back = match format {
+        Format::Yaml => {
+            values_in(format, back.expose()) == expected && comments(back.expose()) == comments(plain)
+        }
+        _ => back.expose() == plain,
+    };
+    if !is_back {
         return Err(format!("orlop itself gives back\n{}", lossy(back.expose())));
     }
-    let theirs = sops_encrypt(plain.as_bytes(), rule);
+    let theirs = sops_encrypt(format, plain, rule);
     if !theirs.status.success() {
         return Err(format!("sops does not seal it: {}", lossy(&theirs.stderr)));
     }
     let opened =
-        open(&theirs.stdout).and_then(|file| file.plain_text()).map_err(|error| error.to_string())?;
-    if values(opened.expose()) != expected {
+        open_in(format, &theirs.stdout).and_then(|file| file.plain_text()).map_err(|error| error.to_string())?;
+    if values_in(format, opened.expose()) != expected {
         return Err(format!("orlop opens the file of sops to\n{}", lossy(opened.expose())));
     }
-    let printed = sops_decrypt(&theirs.stdout, "yaml");
-    let has_comments = !comments(plain.as_bytes()).is_empty();
+    let printed = sops_decrypt(format, &theirs.stdout, format);
+    let has_comments = format == Format::Yaml && !comments(plain).is_empty();
     if !has_comments && opened.expose() != printed.stdout {
         return Err(format!("sops prints\n{}\norlop\n{}", lossy(&printed.stdout), lossy(opened.expose())));
     }
-    let from_ours = sops_decrypt(ours.expose(), "yaml");
+    let from_ours = sops_decrypt(format, ours.expose(), format);
     if !from_ours.status.success() {
         return Err(format!("sops does not open the file of orlop: {}", lossy(&from_ours.stderr)));
     }
-    if lossy(&from_ours.stdout).contains("ENC[AES256_GCM") || values(&from_ours.stdout) != expected {
+    if format != Format::Yaml && from_ours.stdout != printed.stdout {
+        return Err(format!("sops opens the file of orlop to\n{}", lossy(&from_ours.stdout)));
+    }
+    let still_sealed = format == Format::Yaml && lossy(&from_ours.stdout).contains("ENC[AES256_GCM");
+    if still_sealed || values_in(format, &from_ours.stdout) != expected {
         return Err(format!("sops opens the file of orlop to\n{}", lossy(&from_ours.stdout)));
     }
     Ok(())

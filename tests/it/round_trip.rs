@@ -1,8 +1,9 @@
 //! Sealing and opening gives the same bytes again.
 
 use orlop::SelectionRule;
+use orlop::store::Format;
 
-use crate::support::{corpus, open, seal, testdata};
+use crate::support::{corpus, corpus_of, open, open_in, seal, seal_in, testdata};
 
 /// What a file of the corpus comes back as: itself, unless it is one of the exceptions that the manual lists,
 /// whose bytes stand below `testdata/corpus/opened`.
@@ -62,6 +63,44 @@ fn a_file_whose_values_all_stay_in_clear_is_not_touched_but_for_its_metadata() {
         match comes_back(&name, &plain, rule, false) {
             Ok(text) => assert_eq!(String::from_utf8_lossy(&text), String::from_utf8_lossy(&plain), "{name}"),
             Err(problem) => panic!("{problem}"),
+        }
+    }
+}
+
+/// What a text comes back as.
+fn back(format: Format, plain: &[u8], rule: SelectionRule) -> Result<Vec<u8>, orlop::FileError> {
+    let sealed = seal_in(format, plain, rule, false)?;
+    Ok(open_in(format, sealed.expose())?.plain_text()?.expose().to_vec())
+}
+
+#[test]
+fn json_and_binary_files_come_back_byte_for_byte_without_exception() {
+    for format in [Format::Json, Format::Binary] {
+        for (name, plain) in corpus_of(format) {
+            let text = back(format, &plain, SelectionRule::All).unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert_eq!(String::from_utf8_lossy(&text), String::from_utf8_lossy(&plain), "{name}");
+            assert!(text == plain, "{name}");
+        }
+    }
+}
+
+#[test]
+fn nothing_of_a_json_file_but_its_values_changes_and_no_value_stays() {
+    let none = SelectionRule::EncryptedRegex("^no key is called like this$".to_owned());
+    for (name, plain) in corpus_of(Format::Json) {
+        let sealed = seal_in(Format::Json, &plain, none.clone(), false).unwrap();
+        let sealed = sealed.expose();
+        let start = sealed.iter().zip(&plain).take_while(|(one, other)| one == other).count();
+        let end = sealed.iter().rev().zip(plain.iter().rev()).take_while(|(one, other)| one == other).count();
+        assert!(start + end >= plain.len(), "{name}: more than one place changed");
+        assert!(back(Format::Json, &plain, none.clone()).unwrap() == plain, "{name}");
+
+        let sealed = seal_in(Format::Json, &plain, SelectionRule::All, false).unwrap();
+        let sealed = String::from_utf8_lossy(sealed.expose()).into_owned();
+        for secret in ["dXNlcjpwYXNz", "MIIE", "ssword", "秘密", "caf\\u00e9\"", "\"x\"", "1e3", "1.50"] {
+            let text = String::from_utf8_lossy(&plain);
+            let is_value = text.contains(&format!(": {secret}")) || text.contains(secret) && secret.len() > 3;
+            assert!(!is_value || name == "php-dump" || !sealed.contains(secret) || name == "keys-odd", "{name}: {secret} stays");
         }
     }
 }

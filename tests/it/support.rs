@@ -23,13 +23,25 @@ pub(crate) fn testdata(path: &str) -> PathBuf {
 
 /// The plain files of the YAML corpus.
 pub(crate) fn corpus() -> Vec<(String, Vec<u8>)> {
-    let entries = std::fs::read_dir(testdata("corpus/yaml")).unwrap().map(|entry| entry.unwrap().path());
+    corpus_of(Format::Yaml)
+}
+
+/// The ending of a format's files.
+pub(crate) fn ending(format: Format) -> &'static str {
+    if format == Format::Binary { "bin" } else { format.name() }
+}
+
+/// The plain files of a format's corpus.
+pub(crate) fn corpus_of(format: Format) -> Vec<(String, Vec<u8>)> {
+    let folder = testdata("corpus").join(format.name());
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let mut files: Vec<(String, Vec<u8>)> = entries
-        .filter(|path| path.extension().is_some_and(|ending| ending == "yaml"))
+        .filter(|path| path.extension().is_some_and(|found| found == ending(format)))
         .map(|path| (path.file_stem().unwrap().to_string_lossy().into_owned(), std::fs::read(&path).unwrap()))
         .collect();
     files.sort();
-    assert!(files.len() >= 60, "the corpus has at least 60 files");
+    let least = if format == Format::Yaml { 60 } else { 40 };
+    assert!(files.len() >= least, "the corpus has at least {least} files");
     files
 }
 
@@ -51,19 +63,34 @@ pub(crate) fn keyring() -> Keyring {
     Keyring::new(Session::new(Env::from_iter([("SOPS_AGE_KEY_FILE", identity)])))
 }
 
-/// Seals a text for the test-only identity.
+/// Seals a YAML text for the test-only identity.
 pub(crate) fn seal(text: &[u8], rule: SelectionRule, mac_only: bool) -> Result<SecretText, orlop::FileError> {
+    seal_in(Format::Yaml, text, rule, mac_only)
+}
+
+/// Seals a text for the test-only identity.
+pub(crate) fn seal_in(
+    format: Format,
+    text: &[u8],
+    rule: SelectionRule,
+    mac_only: bool,
+) -> Result<SecretText, orlop::FileError> {
     let key = DataKey::generate()?;
     let recipient = MasterKey::Age(orlop::provider::age::Recipient::of_file(&recipient()));
     let mut metadata = Metadata::new(vec![KeyGroup::of_keys([recipient])], rule);
     metadata.mac_only_encrypted = mac_only;
     keyring().wrap(&mut metadata.key_groups, 0, &key).unwrap();
-    PlainFile::parse(SecretText::copy_of(text), yaml())?.seal(&key, metadata, STYLE)
+    PlainFile::parse(SecretText::copy_of(text), format.store().unwrap())?.seal(&key, metadata, STYLE)
+}
+
+/// Opens a sealed YAML text with the test-only identity.
+pub(crate) fn open(sealed: &[u8]) -> Result<OpenFile, orlop::FileError> {
+    open_in(Format::Yaml, sealed)
 }
 
 /// Opens a sealed text with the test-only identity.
-pub(crate) fn open(sealed: &[u8]) -> Result<OpenFile, orlop::FileError> {
-    let file = SealedFile::parse(SecretText::copy_of(sealed), yaml())?;
+pub(crate) fn open_in(format: Format, sealed: &[u8]) -> Result<OpenFile, orlop::FileError> {
+    let file = SealedFile::parse(SecretText::copy_of(sealed), format.store().unwrap())?;
     let key = keyring().unlock(&file.metadata().key_groups, file.metadata().shamir_threshold).unwrap();
     file.open(&key)
 }
@@ -124,23 +151,29 @@ pub(crate) fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R 
 /// Every value of a plain text with its path and canonical content, in order. A float without a fraction counts as
 /// the integer that sops prints for it.
 pub(crate) fn values(text: &[u8]) -> Vec<(String, String)> {
-    spots(text).into_iter().filter(|(path, _)| path != COMMENT).collect()
+    values_in(Format::Yaml, text)
+}
+
+/// As [`values`], for a text of any format.
+pub(crate) fn values_in(format: Format, text: &[u8]) -> Vec<(String, String)> {
+    spots(format, text).into_iter().filter(|(path, _)| path != COMMENT).collect()
 }
 
 #[cfg(feature = "peers")]
 /// Every comment of a plain text, sorted.
 pub(crate) fn comments(text: &[u8]) -> Vec<String> {
     let mut comments: Vec<String> =
-        spots(text).into_iter().filter(|(path, _)| path == COMMENT).map(|(_, text)| text).collect();
+        spots(Format::Yaml, text).into_iter().filter(|(path, _)| path == COMMENT).map(|(_, text)| text).collect();
     comments.sort();
     comments
 }
 
 const COMMENT: &str = "#";
 
-fn spots(text: &[u8]) -> Vec<(String, String)> {
+fn spots(format: Format, text: &[u8]) -> Vec<(String, String)> {
     use orlop::document::{Spot, WalkError, walk};
-    let document = yaml().parse(SecretText::copy_of(text)).unwrap();
+    let store = format.store().unwrap();
+    let document = store.parse_plain(SecretText::copy_of(text)).unwrap();
     let selection = orlop::Selection::compile(&SelectionRule::All).unwrap();
     let mut spots = Vec::new();
     walk(&document, &selection, |place| -> Result<(), WalkError> {
@@ -150,7 +183,7 @@ fn spots(text: &[u8]) -> Vec<(String, String)> {
                 (COMMENT.to_owned(), String::from_utf8_lossy(text).into_owned())
             }
             Spot::Leaf(leaf) => {
-                let value = yaml().read(&document, leaf).unwrap();
+                let value = store.read(&document, leaf).unwrap();
                 let value = value.map_or("null".to_owned(), |value| {
                     let kind = if value.kind() == orlop::Kind::Float { "int" } else { value.kind().name() };
                     format!("{kind}: {:?}", String::from_utf8_lossy(value.expose()))

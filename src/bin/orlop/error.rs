@@ -223,7 +223,7 @@ fn change(error: FileError) -> CommandError {
 fn seal(error: FileError) -> CommandError {
     match error {
         FileError::AlreadySealed => already_sealed(),
-        FileError::Walk(_) | FileError::CommentMatches => {
+        FileError::Walk(_) | FileError::CommentMatches | FileError::NothingSealed => {
             CommandError::new(Kind::ErrorEncryptingTree, error.to_string())
         }
         FileError::Selection(_) => CommandError::new(Kind::Generic, error.to_string())

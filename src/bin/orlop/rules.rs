@@ -6,11 +6,13 @@ use std::path::Path;
 use orlop::provider::{PROVIDERS, aws};
 use orlop::selection::{SelectionOptions, SelectionRule};
 use orlop::simple::KeyChange;
+use orlop::store::Store;
 use orlop::{Config, KeyGroup, MasterKey, Metadata};
 
 use crate::args::{KeyChanges, Recipients, Selecting};
 use crate::context::Context;
 use crate::error::{CommandError, Kind};
+use crate::ui;
 
 /// In which form of the command line the keys were asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +63,18 @@ pub(crate) fn metadata_for(
     metadata.mac_only_encrypted =
         context.mac_only_encrypted() || rule.is_some_and(orlop::CreationRule::mac_only_encrypted);
     Ok(metadata)
+}
+
+/// The metadata as it fits the files of a store: what is nothing but bytes is sealed as a whole.
+pub(crate) fn fitting(mut metadata: Metadata, store: &dyn Store) -> Metadata {
+    if store.envelope().is_some() {
+        if metadata.selection != SelectionRule::default() {
+            ui::warn("a rule for which values are encrypted has no meaning for a binary file, and is ignored");
+        }
+        metadata.selection = SelectionRule::All;
+        metadata.mac_only_encrypted = false;
+    }
+    metadata
 }
 
 fn selection(flags: &Selecting, configured: Option<SelectionRule>) -> Result<SelectionRule, CommandError> {

@@ -24,7 +24,7 @@ pub(crate) fn run(context: &Context, args: Decrypt) -> Result<(), CommandError> 
     ui::warn_odd_comments(&title, opened.odd_comments());
     let plain = match path {
         Some(path) => opened.extract(&path, printing),
-        None => opened.plain_text(printing),
+        None => opened.into_plain_text(printing),
     };
     sink.write(&plain.map_err(failed)?)
 }

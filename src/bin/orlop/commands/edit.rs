@@ -43,6 +43,7 @@ pub(crate) fn run_as(
     let name = absolute(&name)?;
     let metadata =
         rules::metadata_for(context, config.as_ref(), &name, &args.recipients, &args.selecting, form)?;
+    let metadata = rules::fitting(metadata, store);
     let new_file = simple::prepare(metadata, &keyring)
         .map_err(|error| CommandError { kind: Kind::CouldNotRetrieveKey, ..CommandError::from(error) })?;
     let example = SecretText::copy_of(store.example().as_bytes());

@@ -24,6 +24,7 @@ pub(crate) fn run_in_form(context: &Context, args: Encrypt, form: Form) -> Resul
     let (store, printing) = source.printing(context, config.as_ref(), &args.input)?;
     let (config, name) = (config.as_ref(), absolute(&name)?);
     let metadata = rules::metadata_for(context, config, &name, &args.recipients, &args.selecting, form)?;
+    let metadata = rules::fitting(metadata, store);
     let keyring = context.keyring_in_file_order(&args.services)?;
 
     let title = source.title().to_owned();

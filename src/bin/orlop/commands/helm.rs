@@ -50,7 +50,9 @@ fn open(file: &Path, purpose: Use, keyring: &Keyring) -> Result<Found, CommandEr
 ///
 /// A text that helm's reader may take but ours does not is left to helm, unless it looks sealed.
 fn is_sealed(text: SecretText, store: &'static dyn Store) -> bool {
-    let looks_sealed = contains(text.expose(), b"ENC[");
+    // A binary file may be anything, unless it begins like an envelope.
+    let is_of_format = store.envelope().is_none() || text.expose().trim_ascii_start().starts_with(b"{");
+    let looks_sealed = contains(text.expose(), b"ENC[") && is_of_format;
     match store.parse(text) {
         Ok(document) => match store.metadata(&document) {
             Ok(metadata) => metadata.is_some_and(|block| block.entry("mac").is_some()),
