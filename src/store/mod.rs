@@ -1,11 +1,13 @@
 //! Text formats: from text to [`Document`] and back, touching only what must change.
 
 mod content;
+pub mod dotenv;
+mod flat;
 pub mod yaml;
 
 pub use content::{Content, Element, Line, Remark};
 
-use crate::document::{Document, Leaf, Patch};
+use crate::document::{Comment, Document, Leaf, Patch};
 use crate::key_path::TreePath;
 use crate::secret::SecretText;
 use crate::span::{Position, Span};
@@ -37,6 +39,26 @@ pub trait Store: Sync {
 
     /// Puts `value` in the place of its sealed form.
     fn open_leaf(&self, patch: &mut Patch, document: &Document, leaf: &Leaf, value: &Plaintext);
+
+    /// Whether a comment of this format can have this text.
+    fn holds_comment(&self, text: &[u8]) -> bool {
+        !text.iter().any(|byte| matches!(byte, b'\n' | b'\r'))
+    }
+
+    /// Puts the sealed form of a comment in its place.
+    fn seal_comment(&self, patch: &mut Patch, _document: &Document, comment: &Comment, sealed: &str) {
+        patch.replace(comment.span, sealed);
+    }
+
+    /// Puts the text of a comment, which the format can hold, in the place of its sealed form.
+    fn open_comment(&self, patch: &mut Patch, _document: &Document, comment: &Comment, text: &[u8]) {
+        patch.replace(comment.span, SecretText::copy_of(text));
+    }
+
+    /// `value` as it can stand at `path` in this format, which may know fewer kinds of values.
+    fn adapted(&self, _path: &TreePath, value: &Tree) -> Result<Tree, PrintError> {
+        Ok(value.copy())
+    }
 
     /// The metadata of the first document as a tree.
     fn metadata(&self, document: &Document) -> Result<Option<Tree>, ParseError>;
@@ -184,7 +206,8 @@ impl Format {
     pub fn store(self) -> Option<&'static dyn Store> {
         match self {
             Format::Yaml => Some(&yaml::Yaml),
-            Format::Json | Format::Dotenv | Format::Ini | Format::Binary => None,
+            Format::Dotenv => Some(&dotenv::Dotenv),
+            Format::Json | Format::Ini | Format::Binary => None,
         }
     }
 }
