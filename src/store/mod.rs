@@ -3,6 +3,7 @@
 mod content;
 pub mod dotenv;
 mod flat;
+pub mod ini;
 pub mod yaml;
 
 pub use content::{Content, Element, Line, Remark};
@@ -207,7 +208,8 @@ impl Format {
         match self {
             Format::Yaml => Some(&yaml::Yaml),
             Format::Dotenv => Some(&dotenv::Dotenv),
-            Format::Json | Format::Ini | Format::Binary => None,
+            Format::Ini => Some(&ini::Ini),
+            Format::Json | Format::Binary => None,
         }
     }
 }
