@@ -9,7 +9,8 @@ use std::sync::Mutex;
 
 use crate::cipher::{self, Cipher, EncryptedValue, OpenError, ParseValueError};
 use crate::document::{
-    Comment, Document, FindError, Leaf, LeafStyle, METADATA_KEY, Patch, Spot, Target, WalkError, walk,
+    Comment, Document, FindError, Leaf, LeafStyle, METADATA_KEY, MetadataKeys, Patch, Spot, Target,
+    WalkError, walk,
 };
 use crate::key_path::{Aad, KeyPath, Step, TreePath};
 use crate::mac::{MacError, MacHasher, MacVerified};
@@ -236,8 +237,8 @@ impl SealedFile {
                 }
                 Spot::Comment(comment) => {
                     let sealed = comment.span.of(text);
-                    let value =
-                        place.selected.then(|| open_comment(sealed, place.path, &opener.cipher)).flatten();
+                    let open = || open_comment(sealed, place.path, &opener);
+                    let value = place.selected.then(open).flatten();
                     if place.selected && value.is_none() && !sealed.is_empty() {
                         odd_comments.push(Position::of(text, comment.span.start));
                     }
@@ -422,14 +423,13 @@ impl LeafFailure {
 ///
 /// sops drops blank lines, after which a comment at the end of a block may be read one level deeper than it was
 /// sealed (upstream's own test COMMENT_7 has that layout).
-fn open_comment(text: &[u8], path: &KeyPath, cipher: &Cipher) -> Option<(Aad, Plaintext)> {
+fn open_comment(text: &[u8], path: &KeyPath, opener: &Opener<'_>) -> Option<(Aad, Plaintext)> {
     let sealed = EncryptedValue::parse(text).ok()?;
     let mut path = path.clone();
     loop {
         let aad = path.aad();
-        if let Ok(value) = sealed.open(cipher, &aad) {
-            let one_line = !value.expose().iter().any(|byte| matches!(byte, b'\n' | b'\r'));
-            return one_line.then_some((aad, value));
+        if let Ok(value) = sealed.open(&opener.cipher, &aad) {
+            return opener.store.holds_comment(value.expose()).then_some((aad, value));
         }
         if path.is_root() {
             return None;
@@ -515,7 +515,8 @@ impl OpenFile {
         let problem = match self.document.branches.first().and_then(|branch| branch.root.pair(DATA_KEY)) {
             Some(pair) => {
                 let spot = self.spots.iter().position(|spot| spot.span == pair.value.span());
-                let is_text = |at: &usize| self.spots[*at].value.as_ref().is_some_and(|v| v.kind() == Kind::Str);
+                let is_text =
+                    |at: &usize| self.spots[*at].value.as_ref().is_some_and(|v| v.kind() == Kind::Str);
                 match spot.filter(is_text) {
                     Some(spot) => return Ok(spot),
                     None => "what stands under the key 'data' is no text",
@@ -540,7 +541,10 @@ impl OpenFile {
     pub fn plain_document(&self) -> Result<Document, FileError> {
         let has_other_keys = || {
             let is_other = |name: &str| name != DATA_KEY && name != METADATA_KEY;
-            self.document.branches.iter().any(|branch| branch.root.pairs().any(|pair| is_other(&pair.key.name)))
+            self.document
+                .branches
+                .iter()
+                .any(|branch| branch.root.pairs().any(|pair| is_other(&pair.key.name)))
         };
         match self.store.envelope() {
             Some(_) if !has_other_keys() => Ok(self.store.parse_plain(self.plain_text()?)?),
@@ -605,7 +609,7 @@ impl OpenFile {
                     self.store.open_leaf(&mut patch, &self.document, leaf, value);
                 }
                 (Spot::Comment(comment), _) => {
-                    patch.replace(comment.span, SecretText::copy_of(value.expose()));
+                    self.store.open_comment(&mut patch, &self.document, comment, value.expose());
                 }
             }
             let single = (patch.len() == before + 1).then(|| patch.last()).flatten();
@@ -623,9 +627,10 @@ impl OpenFile {
         value: &Tree,
         style: Style,
     ) -> Result<Option<SecretText>, FileError> {
-        if names_metadata(path) {
+        if metadata_key(&self.document, path).is_some() {
             return Err(FileError::AlreadySealed);
         }
+        let value = &self.store.adapted(path, value)?;
         if let (Tree::Leaf(value), Ok(Target::Leaf(leaf))) =
             (value, self.document.find(path).map(|found| found.target))
         {
@@ -645,8 +650,8 @@ impl OpenFile {
         path: &TreePath,
         style: Style,
     ) -> Result<Option<SecretText>, FileError> {
-        if names_metadata(path) {
-            return Err(FindError::NoSuchKey { key: METADATA_KEY.to_owned() }.into());
+        if let Some(key) = metadata_key(&self.document, path) {
+            return Err(FindError::NoSuchKey { key: key.to_owned() }.into());
         }
         let patch = self.store.unset(&self.document, path)?;
         self.reseal_patched(key, patch, None, Change { path, value: None }, style)
@@ -671,7 +676,8 @@ impl OpenFile {
         let changed = patch.apply(self.document.bytes());
         let document = self.store.parse(changed)?;
         if document.branches.first().is_some_and(|branch| {
-            branch.root.pairs().filter(|pair| pair.key.name == crate::document::METADATA_KEY).count() > 1
+            branch.metadata_keys == MetadataKeys::Entry
+                && branch.root.pairs().filter(|pair| branch.metadata_keys.names(&pair.key.name)).count() > 1
         }) {
             return Err(FileError::AlreadySealed);
         }
@@ -805,7 +811,8 @@ impl OpenFile {
                 // sops: a comment that was left in clear by mistake.
                 if !comment.span.is_empty() && !cipher::looks_sealed(comment.span.of(text)) {
                     let value = new_comment(&self.document, comment).expect("a comment has text");
-                    patch.replace(comment.span, seal_value(&cipher, &spot.aad, &value, &selection)?);
+                    let sealed = seal_value(&cipher, &spot.aad, &value, &selection)?;
+                    self.store.seal_comment(&mut patch, &self.document, comment, &sealed);
                 }
             }
             let Some(value) = &spot.value else { return Ok(()) };
@@ -909,14 +916,17 @@ fn same_branches(one: &Document, other: &Document) -> bool {
     metadata(one) == metadata(other)
 }
 
-/// Whether a path leads into the metadata, which is no part of the values.
-fn names_metadata(path: &TreePath) -> bool {
-    matches!(path.steps().first(), Some(Step::Key(key)) if key == METADATA_KEY)
+/// The top-level key of a path that leads into the metadata, which is no part of the values.
+fn metadata_key<'p>(document: &Document, path: &'p TreePath) -> Option<&'p str> {
+    match path.steps().first() {
+        Some(Step::Key(key)) if document.names_metadata(key) => Some(key),
+        _ => None,
+    }
 }
 
 fn new_comment(document: &Document, comment: &Comment) -> Option<Plaintext> {
-    let text = comment.span.of(document.bytes());
-    Some(Plaintext::new(Kind::Comment, crate::secret::SecretBytes::copy_of(text)))
+    let text = crate::secret::SecretBytes::copy_of(document.comment_text(comment));
+    Some(Plaintext::new(Kind::Comment, text))
 }
 
 // ---------------------------------------------------------------- sealing
@@ -1217,7 +1227,7 @@ impl Draft {
         }
         match spot {
             Spot::Leaf(leaf) => self.store.seal_leaf(patch, &self.document, leaf, value, sealed),
-            Spot::Comment(comment) => patch.replace(comment.span, sealed),
+            Spot::Comment(comment) => self.store.seal_comment(patch, &self.document, comment, sealed),
         }
     }
 }
@@ -1295,7 +1305,7 @@ fn line_start(text: &[u8], offset: usize) -> &[u8] {
 fn open_spot(patch: &mut Patch, store: &dyn Store, document: &Document, spot: Spot<'_>, value: &Plaintext) {
     match spot {
         Spot::Leaf(leaf) => store.open_leaf(patch, document, leaf, value),
-        Spot::Comment(comment) => patch.replace(comment.span, SecretText::copy_of(value.expose())),
+        Spot::Comment(comment) => store.open_comment(patch, document, comment, value.expose()),
     }
 }
 

@@ -25,6 +25,8 @@ mod layouts;
 mod links;
 mod manual;
 #[cfg(feature = "peers")]
+mod old_files;
+#[cfg(feature = "peers")]
 mod pgp;
 #[cfg(feature = "peers")]
 mod readme;

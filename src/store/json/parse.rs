@@ -1,7 +1,7 @@
 //! From bytes to a tree of places.
 
 use crate::document::{
-    Branch, Document, Entry, Item, Key, Layout, Leaf, LeafStyle, List, Map, Node, Pair,
+    Branch, Document, Entry, Item, Key, Layout, Leaf, LeafStyle, List, Map, MetadataKeys, Node, Pair,
 };
 use crate::secret::SecretText;
 use crate::span::Span;
@@ -18,7 +18,7 @@ const MAX_DEPTH: usize = 250;
 /// values, so both are errors here.
 pub(super) fn parse(text: SecretText) -> Result<Document, ParseError> {
     let branch = Parser { text: text.expose(), at: 0, depth: 0 }.file()?;
-    Ok(Document { text, branches: vec![branch], aliases_expanded: false })
+    Ok(Document { text, branches: vec![branch], aliases_expanded: false, comment_texts: Vec::new() })
 }
 
 struct Parser<'t> {
@@ -30,7 +30,9 @@ struct Parser<'t> {
 impl Parser<'_> {
     fn file(mut self) -> Result<Branch, ParseError> {
         if self.text.starts_with(b"\xEF\xBB\xBF") {
-            return Err(self.error("the file starts with a byte order mark, which JSON does not allow: save it without"));
+            return Err(self.error(
+                "the file starts with a byte order mark, which JSON does not allow: save it without",
+            ));
         }
         self.skip_blanks();
         let root = match self.peek() {
@@ -46,14 +48,16 @@ impl Parser<'_> {
                 ));
             }
             Some(_) => {
-                return Err(self.error("the file is not a JSON object ({…}); only such files can be encrypted"));
+                return Err(
+                    self.error("the file is not a JSON object ({…}); only such files can be encrypted")
+                );
             }
         };
         self.skip_blanks();
         if self.at < self.text.len() {
             return Err(self.error("something follows the JSON object; sops would drop it"));
         }
-        Ok(Branch { root, end: self.text.len() })
+        Ok(Branch { root, end: self.text.len(), metadata_keys: MetadataKeys::Entry })
     }
 
     fn error(&self, problem: &str) -> ParseError {
@@ -94,7 +98,11 @@ impl Parser<'_> {
             b't' => Node::Leaf(leaf(self.word(b"true")?, LeafStyle::Plain, in_list)),
             b'f' => Node::Leaf(leaf(self.word(b"false")?, LeafStyle::Plain, in_list)),
             b'n' => Node::Leaf(leaf(self.word(b"null")?, LeafStyle::Plain, in_list)),
-            _ => return Err(self.error("a value must begin here: a text in double quotes, a number, true, false, null, { or [")),
+            _ => {
+                return Err(self.error(
+                    "a value must begin here: a text in double quotes, a number, true, false, null, { or [",
+                ));
+            }
         })
     }
 
@@ -162,14 +170,19 @@ impl Parser<'_> {
                 Some(b'\\') => {
                     let rest = &self.text[self.at + 1..];
                     let is_hex = |digits: &[u8]| digits.iter().all(u8::is_ascii_hexdigit);
-                    self.at += match rest {
-                        [b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => 2,
-                        [b'u', digits @ ..] if digits.len() >= 4 && is_hex(&digits[..4]) => 6,
-                        _ => return Err(self.error("a backslash must be followed by one of \"\\/bfnrt, or by u and four digits")),
-                    };
+                    self.at +=
+                        match rest {
+                            [b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => 2,
+                            [b'u', digits @ ..] if digits.len() >= 4 && is_hex(&digits[..4]) => 6,
+                            _ => return Err(self.error(
+                                "a backslash must be followed by one of \"\\/bfnrt, or by u and four digits",
+                            )),
+                        };
                 }
                 Some(_) => {
-                    return Err(self.error("a line break or control character stands in a text; write it as \\n, \\t or \\u00XX"));
+                    return Err(self.error(
+                        "a line break or control character stands in a text; write it as \\n, \\t or \\u00XX",
+                    ));
                 }
                 None => {
                     self.at = start;
@@ -188,12 +201,12 @@ impl Parser<'_> {
         match self.peek() {
             Some(b'0') => self.at += 1,
             Some(b'1'..=b'9') => self.digits(),
-            _ => return malformed(&self),
+            _ => return malformed(self),
         }
         if self.peek() == Some(b'.') {
             self.at += 1;
             if !self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
-                return malformed(&self);
+                return malformed(self);
             }
             self.digits();
         }
@@ -203,12 +216,12 @@ impl Parser<'_> {
                 self.at += 1;
             }
             if !self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
-                return malformed(&self);
+                return malformed(self);
             }
             self.digits();
         }
         if self.peek().is_some_and(|byte| byte.is_ascii_alphanumeric() || byte == b'.') {
-            return malformed(&self);
+            return malformed(self);
         }
         let span = Span::new(start, self.at);
         if let Err(problem) = text::read_number(span.of(self.text)) {
@@ -225,7 +238,8 @@ impl Parser<'_> {
 
     fn word(&mut self, word: &[u8]) -> Result<Span, ParseError> {
         if !self.text[self.at..].starts_with(word) {
-            return Err(self.error("this word is none that JSON knows: true, false, null; a text needs double quotes"));
+            return Err(self
+                .error("this word is none that JSON knows: true, false, null; a text needs double quotes"));
         }
         let start = self.at;
         self.at += word.len();
@@ -278,7 +292,8 @@ mod tests {
         let pair = root.pair("a").unwrap();
         assert_eq!(pair.span.of(text.as_bytes()), b"\"a\" : [ 1 , \"x\\\"y\" ]");
         let Node::List(list) = &pair.value else { panic!("it is a list") };
-        let items: Vec<_> = super::super::values(list).map(|(node, _)| node.span().of(text.as_bytes())).collect();
+        let items: Vec<_> =
+            super::super::values(list).map(|(node, _)| node.span().of(text.as_bytes())).collect();
         assert_eq!(items, [&b"1"[..], b"\"x\\\"y\""]);
     }
 
