@@ -225,6 +225,12 @@ impl Opened {
         text.map_err(SimpleError::Print)
     }
 
+    /// Wipes the key, the values and the text, and leaves the memory of the rest to the end of the process: see
+    /// [`OpenFile::wipe_and_leave`].
+    pub fn wipe_and_leave(self) {
+        self.file.wipe_and_leave();
+    }
+
     /// What `path` names, as `--extract` prints it.
     pub fn extract(&self, path: &TreePath, printing: Printing) -> Result<SecretText, SimpleError> {
         self.file.extract(path, printing.store, printing.style).map_err(SimpleError::Extract)

@@ -26,7 +26,9 @@ pub(crate) fn run(context: &Context, args: Decrypt) -> Result<(), CommandError> 
         Some(path) => opened.extract(&path, printing),
         None => opened.plain_text(printing),
     };
-    sink.write(&plain.map_err(failed)?)
+    sink.write(&plain.map_err(failed)?)?;
+    opened.wipe_and_leave();
+    Ok(())
 }
 
 /// What `--ignore-mac` means.
