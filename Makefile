@@ -46,7 +46,7 @@ tested: peers
 # Times orlop, built as it is released, and real sops and helm in one run; fails when a target is missed.
 bench:
 	tests/peers/install sops helm3
-	$(cargo) bench --profile dist --bench compare
+	$(cargo) bench --profile dist --config dist.toml --bench compare
 
 check:
 	cargo fmt --check
