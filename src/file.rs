@@ -16,7 +16,7 @@ use crate::key_path::{Aad, KeyPath, Step, TreePath};
 use crate::mac::{MacError, MacHasher, MacVerified};
 use crate::metadata::{self, LastModified, Metadata, MetadataError, VersionError};
 use crate::provider::KeyGroup;
-use crate::secret::{DataKey, RandomError, SecretText};
+use crate::secret::{DataKey, RandomError, SecretBytes, SecretText};
 use crate::selection::{CommentStack, Selection, SelectionError};
 use crate::span::{Position, Span};
 use crate::store::binary::DATA_KEY;
@@ -491,6 +491,17 @@ impl OpenFile {
         self.verified.is_some()
     }
 
+    /// Wipes the values and the text, and leaves the memory of the rest to the end of the process.
+    ///
+    /// For a program that ends now: to take a large tree apart leaf by leaf takes longer than to let go of it.
+    pub fn wipe_and_leave(mut self) {
+        self.spots.iter_mut().filter_map(|spot| spot.value.as_mut()).for_each(Plaintext::wipe);
+        self.spots.iter_mut().filter_map(|spot| spot.spelling.as_mut()).for_each(SecretText::wipe);
+        self.document.comment_texts.iter_mut().for_each(SecretBytes::wipe);
+        self.document.text.wipe();
+        std::mem::forget(self);
+    }
+
     /// The plain text: every value in its place, the metadata gone, all else as it is.
     pub fn plain_text(&self) -> Result<SecretText, FileError> {
         if self.store.envelope().is_some() {
@@ -501,7 +512,7 @@ impl OpenFile {
     }
 
     /// The plain text, as [`OpenFile::plain_text`], without a second copy of a file that is one value.
-    pub fn into_plain_text(mut self) -> Result<SecretText, FileError> {
+    pub fn take_plain_text(&mut self) -> Result<SecretText, FileError> {
         if self.store.envelope().is_none() {
             return self.text_with_values();
         }

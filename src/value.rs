@@ -87,6 +87,11 @@ impl Plaintext {
         self.bytes
     }
 
+    /// Wipes the value now, for an owner who is not going to be dropped.
+    pub(crate) fn wipe(&mut self) {
+        self.bytes.wipe();
+    }
+
     /// Whether the value is empty. The sops format leaves such values as they are.
     pub fn is_empty(&self) -> bool {
         self.bytes.expose().is_empty()

@@ -270,8 +270,11 @@ impl Builder<'_> {
     fn is_text_key(&self, key: &Parsed) -> bool {
         match (&key.content, key.extras().tag.as_deref()) {
             (Content::Scalar { style: LeafStyle::Plain, .. }, None | Some("!")) => {
-                let text = String::from_utf8_lossy(key.span.of(self.text));
-                matches!(scalar::resolve(&text), scalar::Resolved::Str | scalar::Resolved::Merge)
+                let written = key.span.of(self.text);
+                let is_text = |text: &str| {
+                    matches!(scalar::resolve(text), scalar::Resolved::Str | scalar::Resolved::Merge)
+                };
+                scalar::is_ordinary_word(written) || is_text(&String::from_utf8_lossy(written))
             }
             (Content::Scalar { .. }, Some("!!int" | "!!float" | "!!bool" | "!!null" | "!!timestamp")) => {
                 false
