@@ -1,11 +1,15 @@
 //! The commands: from the words of the command line to the one that runs.
 
+mod completion;
 mod decrypt;
 mod edit;
 mod encrypt;
+mod exec_env;
+mod exec_file;
 mod explain;
 mod filestatus;
 mod generate;
+mod groups;
 mod helm;
 mod legacy;
 mod rotate;
@@ -15,22 +19,28 @@ mod unset;
 mod updatekeys;
 
 use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 
 use clap::{Args as _, CommandFactory as _, FromArgMatches as _};
 
 use crate::args::{self, Cli, Command};
 use crate::argv::{self, Grammar, Read, UsageError};
 use crate::context::{self, Context, Name};
-use crate::error::CommandError;
-use crate::{editor, ui};
+use crate::error::{CommandError, Kind};
+use crate::{scratch, ui};
 
 /// Runs what the words ask for, and returns the exit code.
 pub(crate) fn run(name: Name, words: Vec<OsString>) -> Result<u8, CommandError> {
+    let program = words.first().map(PathBuf::from);
     let words: Vec<OsString> = words.into_iter().skip(1).collect();
     match (name, words.first().and_then(|word| word.to_str())) {
         (Name::Helm, _) => return helm::run(words, &context::environment()),
         (Name::Orlop, Some("helm")) => return helm::run(words[1..].to_vec(), &context::environment()),
-        (_, Some(editor::WIPER)) => return editor::wipe_when_told(&words[1..]),
+        (_, _) if words.last().is_some_and(|word| word == completion::FLAG) => {
+            completion::print_candidates(name, words[..words.len() - 1].to_vec(), &context::environment());
+            return Ok(0);
+        }
+        (_, Some(scratch::WIPER)) => return scratch::wipe_when_told(&words[1..]),
         _ => {}
     }
     let env = context::environment();
@@ -40,21 +50,23 @@ pub(crate) fn run(name: Name, words: Vec<OsString>) -> Result<u8, CommandError> 
             ui::print_line(text.trim_end());
             Ok(0)
         }
-        Request::Run(cli) => run_parsed(name, *cli, env),
+        Request::Run(cli) => run_parsed(name, program.as_deref(), *cli, env),
     }
 }
 
-fn run_parsed(name: Name, cli: Cli, env: orlop::Env) -> Result<u8, CommandError> {
+fn run_parsed(name: Name, program: Option<&Path>, cli: Cli, env: orlop::Env) -> Result<u8, CommandError> {
     let args::Legacy { globals, form } = cli.legacy;
-    if form.version {
-        ui::print_line(match name {
-            Name::Sops => format!("sops {}", orlop::metadata::FORMAT_VERSION),
-            _ => format!("orlop {} (sops {})", env!("CARGO_PKG_VERSION"), orlop::metadata::FORMAT_VERSION),
-        });
+    if form.version && cli.command.is_none() {
+        ui::print_line(version(name));
+        if form.check_for_updates {
+            ui::note(
+                "orlop: note: nothing was asked of the network: orlop does not look for newer versions of itself",
+            );
+        }
         return Ok(0);
     }
-    let context = Context::new(env, globals);
-    if !matches!(cli.command, Some(Command::Filestatus(_))) {
+    let context = Context::new(name, env, globals);
+    if !matches!(cli.command, Some(Command::Filestatus(_) | Command::Completion(_))) {
         context::forbid_core_dumps()?;
     }
     match cli.command {
@@ -67,11 +79,26 @@ fn run_parsed(name: Name, cli: Cli, env: orlop::Env) -> Result<u8, CommandError>
         Some(Command::Rotate(args)) => rotate::run(&context, args),
         Some(Command::Updatekeys(args)) => updatekeys::run(&context, args),
         Some(Command::Filestatus(args)) => filestatus::run(&args),
+        Some(Command::Groups(args)) => groups::run(&context, args.command),
+        Some(Command::ExecEnv(args)) => return exec_env::run(&context, args),
+        Some(Command::ExecFile(args)) => return exec_file::run(&context, args),
+        Some(Command::Completion(args)) => {
+            let program = program.and_then(Path::file_stem).and_then(|program| program.to_str());
+            completion::run(program.unwrap_or(name.as_str()), &args)
+        }
         Some(Command::Explain(args)) => explain::run(&context, &args),
         Some(Command::Generate(args)) => generate::run(&args),
         Some(Command::Helm(args::HelmWords {})) => unreachable!("helm's words are not parsed"),
     }?;
     Ok(0)
+}
+
+fn version(name: Name) -> String {
+    let format = orlop::metadata::FORMAT_VERSION;
+    match name {
+        Name::Sops => format!("sops {format}"),
+        _ => format!("orlop {} (sops {format})", env!("CARGO_PKG_VERSION")),
+    }
 }
 
 /// What a command line asks for.
@@ -82,10 +109,15 @@ enum Request {
 }
 
 /// Commands of sops that this version has not.
-const NOT_YET: [&str; 6] = ["completion", "exec-env", "exec-file", "publish", "keyservice", "groups"];
+const NOT_YET: [&str; 2] = ["publish", "keyservice"];
 
 /// Commands that sops has not: behind its name they are files.
-const NOT_IN_SOPS: [&str; 3] = ["explain", "generate", "helm"];
+const NOT_IN_SOPS: [&str; 4] = ["explain", "generate", "helm", "version"];
+
+/// Whether `word` is a command, or a command of a command, for a program of this name.
+pub(crate) fn is_known(name: Name, word: &str) -> bool {
+    !(name == Name::Sops && NOT_IN_SOPS.contains(&word))
+}
 
 fn read(name: Name, words: Vec<OsString>, env: &orlop::Env) -> Result<Request, CommandError> {
     let general_options = args::Legacy::augment_args(clap::Command::new("orlop"));
@@ -96,9 +128,10 @@ fn read(name: Name, words: Vec<OsString>, env: &orlop::Env) -> Result<Request, C
     }
     let first = general.words.first().and_then(|word| word.to_str()).map(str::to_owned);
     let is_command = |word: &str| {
-        (Command::NAMES.contains(&word) && !(name == Name::Sops && NOT_IN_SOPS.contains(&word)))
-            || NOT_YET.contains(&word)
-            || matches!(word, "help" | "h")
+        is_known(name, word)
+            && (Command::NAMES.contains(&word)
+                || NOT_YET.contains(&word)
+                || matches!(word, "help" | "h" | "version"))
     };
     let mut clap_words = vec![OsString::from("orlop")];
     let mut options = general_options.clone();
@@ -110,7 +143,8 @@ fn read(name: Name, words: Vec<OsString>, env: &orlop::Env) -> Result<Request, C
             }
             clap_words.extend(in_clap_order(general));
         }
-        Some(word) if word == "help" || word == "h" => return help(general.words.get(1)),
+        Some(word) if word == "help" || word == "h" => return help(&general.words[1..]),
+        Some(word) if word == "version" => return Ok(Request::Help(version(name))),
         Some(word) if NOT_YET.contains(&word.as_str()) => {
             return Err(CommandError::not_yet(format_args!("the command {word}")));
         }
@@ -120,14 +154,26 @@ fn read(name: Name, words: Vec<OsString>, env: &orlop::Env) -> Result<Request, C
                 ui::warn(format_args!("--{flag} before the command has no effect; put it behind {word}"));
             }
             let command = Command::options_of(&word).expect("it is one of them");
-            let grammar = Grammar::of(&command, args::variable_of);
-            let words = general.words[1..].to_vec();
+            let mut words = general.words[1..].to_vec();
+            let mut below = &command;
+            let mut path = vec![OsString::from(&word)];
+            if command.has_subcommands() {
+                match nested(&command, &word, words, env)? {
+                    Ok((found, rest)) => {
+                        path.push(found.get_name().into());
+                        (below, words) = (found, rest);
+                    }
+                    Err(help) => return Ok(help),
+                }
+            }
+            let variable_of = if path.len() == 1 { args::variable_of } else { args::variable_for_groups };
+            let grammar = Grammar::of(below, variable_of);
             let own = argv::read_anywhere(&grammar, words, env, name == Name::Sops).map_err(usage)?;
             if own.wants_help {
-                return help(Some(&word.into()));
+                return help(&path);
             }
             clap_words.extend(general.flags);
-            clap_words.push(word.into());
+            clap_words.extend(path);
             clap_words.extend(in_clap_order(own));
             options = options.subcommand(command);
         }
@@ -138,6 +184,29 @@ fn read(name: Name, words: Vec<OsString>, env: &orlop::Env) -> Result<Request, C
     let cli =
         Cli::from_arg_matches_mut(&mut matches).map_err(|error| CommandError::usage(error.to_string()))?;
     Ok(Request::Run(Box::new(cli)))
+}
+
+/// The command below `command` that `words` begin with, and the words behind it; or else help.
+///
+/// sops: between the two there are no flags but `--help`.
+fn nested<'c>(
+    command: &'c clap::Command,
+    name: &str,
+    words: Vec<OsString>,
+    env: &orlop::Env,
+) -> Result<Result<(&'c clap::Command, Vec<OsString>), Request>, CommandError> {
+    let own = argv::read_strictly(&Grammar { flags: Vec::new() }, words, env).map_err(usage)?;
+    let mut words = own.words.into_iter();
+    let first = words.next().filter(|_| !own.wants_help);
+    let Some(first) = first else { return help(&[name.into()]).map(Err) };
+    if first == "help" || first == "h" {
+        let path: Vec<OsString> = [name.into()].into_iter().chain(words).collect();
+        return help(&path).map(Err);
+    }
+    match first.to_str().and_then(|first| command.find_subcommand(first)) {
+        Some(found) => Ok(Ok((found, words.collect()))),
+        None => Err(no_help_topic(&first)),
+    }
 }
 
 /// The flags of the older form that commands listen to as well.
@@ -153,13 +222,21 @@ fn usage(error: UsageError) -> CommandError {
     )
 }
 
-fn help(command: Option<&OsString>) -> Result<Request, CommandError> {
+/// The help for a command, or for a command below it.
+fn help(path: &[OsString]) -> Result<Request, CommandError> {
     let mut root = Cli::command();
-    let Some(command) = command.and_then(|word| word.to_str()) else {
-        return Ok(Request::Help(root.render_help().to_string()));
-    };
-    let Some(found) = root.find_subcommand_mut(command) else {
-        return Err(CommandError::usage(format!("no help for {command:?}: there is no such command")));
-    };
-    Ok(Request::Help(found.render_help().to_string()))
+    let mut command = &mut root;
+    for word in path {
+        if !command.has_subcommands() {
+            break;
+        }
+        let found = word.to_str().and_then(|word| command.find_subcommand_mut(word));
+        command = found.ok_or_else(|| no_help_topic(word))?;
+    }
+    Ok(Request::Help(command.render_help().to_string()))
+}
+
+fn no_help_topic(word: &OsString) -> CommandError {
+    let message = format!("no help for {:?}: there is no such command", word.display().to_string());
+    CommandError::new(Kind::NoHelpTopic, message)
 }
