@@ -301,8 +301,9 @@ fn a_thousand_generated_binary_files_go_both_ways() {
 fn both_ways(format: Format, plain: &[u8], rule: &Rule) -> Result<(), String> {
     let expected = values_in(format, plain);
     let ours = seal_in(format, plain, rule.0.clone(), rule.2).map_err(|error| error.to_string())?;
-    let back =
-        open_in(format, ours.expose()).and_then(|file| file.plain_text()).map_err(|error| error.to_string())?;
+    let back = open_in(format, ours.expose())
+        .and_then(|file| file.plain_text())
+        .map_err(|error| error.to_string())?;
     let is_back = match format {
         Format::Yaml => {
             values_in(format, back.expose()) == expected && comments(back.expose()) == comments(plain)
@@ -316,8 +317,9 @@ fn both_ways(format: Format, plain: &[u8], rule: &Rule) -> Result<(), String> {
     if !theirs.status.success() {
         return Err(format!("sops does not seal it: {}", lossy(&theirs.stderr)));
     }
-    let opened =
-        open_in(format, &theirs.stdout).and_then(|file| file.plain_text()).map_err(|error| error.to_string())?;
+    let opened = open_in(format, &theirs.stdout)
+        .and_then(|file| file.plain_text())
+        .map_err(|error| error.to_string())?;
     if values_in(format, opened.expose()) != expected {
         return Err(format!("orlop opens the file of sops to\n{}", lossy(opened.expose())));
     }

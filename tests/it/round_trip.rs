@@ -77,7 +77,8 @@ fn back(format: Format, plain: &[u8], rule: SelectionRule) -> Result<Vec<u8>, or
 fn json_and_binary_files_come_back_byte_for_byte_without_exception() {
     for format in [Format::Json, Format::Binary] {
         for (name, plain) in corpus_of(format) {
-            let text = back(format, &plain, SelectionRule::All).unwrap_or_else(|error| panic!("{name}: {error}"));
+            let text =
+                back(format, &plain, SelectionRule::All).unwrap_or_else(|error| panic!("{name}: {error}"));
             assert_eq!(String::from_utf8_lossy(&text), String::from_utf8_lossy(&plain), "{name}");
             assert!(text == plain, "{name}");
         }
@@ -100,7 +101,10 @@ fn nothing_of_a_json_file_but_its_values_changes_and_no_value_stays() {
         for secret in ["dXNlcjpwYXNz", "MIIE", "ssword", "秘密", "caf\\u00e9\"", "\"x\"", "1e3", "1.50"] {
             let text = String::from_utf8_lossy(&plain);
             let is_value = text.contains(&format!(": {secret}")) || text.contains(secret) && secret.len() > 3;
-            assert!(!is_value || name == "php-dump" || !sealed.contains(secret) || name == "keys-odd", "{name}: {secret} stays");
+            assert!(
+                !is_value || name == "php-dump" || !sealed.contains(secret) || name == "keys-odd",
+                "{name}: {secret} stays"
+            );
         }
     }
 }

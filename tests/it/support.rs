@@ -162,8 +162,11 @@ pub(crate) fn values_in(format: Format, text: &[u8]) -> Vec<(String, String)> {
 #[cfg(feature = "peers")]
 /// Every comment of a plain text, sorted.
 pub(crate) fn comments(text: &[u8]) -> Vec<String> {
-    let mut comments: Vec<String> =
-        spots(Format::Yaml, text).into_iter().filter(|(path, _)| path == COMMENT).map(|(_, text)| text).collect();
+    let mut comments: Vec<String> = spots(Format::Yaml, text)
+        .into_iter()
+        .filter(|(path, _)| path == COMMENT)
+        .map(|(_, text)| text)
+        .collect();
     comments.sort();
     comments
 }

@@ -189,8 +189,7 @@ fn tree_of(document: &Document, node: &Node) -> Result<Tree, ParseError> {
             Tree::List(values.collect::<Result<_, _>>()?)
         }
         Node::Map(map) => {
-            let pairs =
-                map.pairs().map(|pair| Ok((pair.key.name.clone(), tree_of(document, &pair.value)?)));
+            let pairs = map.pairs().map(|pair| Ok((pair.key.name.clone(), tree_of(document, &pair.value)?)));
             Tree::Map(pairs.collect::<Result<_, ParseError>>()?)
         }
     })
