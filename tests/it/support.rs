@@ -11,11 +11,6 @@ use orlop::{
 /// The layout of new text in every test.
 pub(crate) const STYLE: Style = Style { indent: 4, tabs: false };
 
-/// The YAML store.
-pub(crate) fn yaml() -> &'static dyn Store {
-    Format::Yaml.store().expect("YAML is always there")
-}
-
 /// A file below `testdata`.
 pub(crate) fn testdata(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata").join(path)
