@@ -30,8 +30,8 @@ use crate::metadata::{FORMAT_VERSION, Metadata};
 use crate::provider::{GroupKey, KeyGroup, MasterKey};
 use crate::secret::{DataKey, RandomError, SecretText};
 use crate::span::Position;
-use crate::store::{Content, Store, Style};
-use crate::value::Tree;
+use crate::store::{Content, Line, Store, Style};
+use crate::value::{Plaintext, Tree};
 
 /// Why a file could not be encrypted, decrypted or changed, by what was being done.
 #[derive(Debug, thiserror::Error)]
@@ -249,6 +249,32 @@ impl Opened {
         self.file.extract(path, printing.store, printing.style).map_err(SimpleError::Extract)
     }
 
+    /// The entries at the top of the first document as variables of an environment have them, comments left out.
+    ///
+    /// SOPS 3.13 (`exec-env`): `null` is `<nil>`; a list, a map and a key with `=` are errors.
+    pub fn variables(&self) -> Result<Vec<(String, SecretText)>, VariablesError> {
+        let document = self.file.plain_document().map_err(VariablesError::Read)?;
+        let roots = Content::of_document(&document, self.store);
+        let roots = roots.map_err(|error| VariablesError::Read(error.into()))?;
+        let mut variables = Vec::new();
+        for line in roots.into_iter().next().unwrap_or_default() {
+            let Line::Pair(key, content) = line else { continue };
+            let value = match &content {
+                Content::Null => SecretText::copy_of(b"<nil>"),
+                Content::List(_) | Content::Map(_) => return Err(VariablesError::Complex { key }),
+                scalar => scalar.value().map(Plaintext::as_flat_text).unwrap_or_default(),
+            };
+            if key.contains('=') {
+                return Err(VariablesError::Key { key });
+            }
+            if key.contains('\0') || value.expose().contains(&0) {
+                return Err(VariablesError::Nul { key });
+            }
+            variables.push((key, value));
+        }
+        Ok(variables)
+    }
+
     /// The plain text with the metadata block, in clear too, as `edit --show-master-keys` shows it.
     pub fn plain_text_with_metadata(&self, style: Style) -> Result<SecretText, SimpleError> {
         let document = self.file.document_with_values().map_err(SimpleError::Print)?;
@@ -392,6 +418,122 @@ impl KeySets {
     fn of(groups: &[KeyGroup]) -> Self {
         Self(groups.iter().map(|group| group.keys().map(MasterKey::to_string).collect()).collect())
     }
+}
+
+/// Why the values of a file cannot be variables of an environment.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum VariablesError {
+    /// The file cannot be read.
+    #[error(transparent)]
+    Read(FileError),
+    /// A list or a map.
+    #[error("cannot use complex value in environment; offending key {key}")]
+    Complex {
+        /// Its key.
+        key: String,
+    },
+    /// A key with `=` in it.
+    #[error("cannot use keys with '=' in environment: {key}")]
+    Key {
+        /// The key.
+        key: String,
+    },
+    /// A zero byte, which ends a variable.
+    #[error("cannot use a value or key with a zero byte in environment: {key:?}")]
+    Nul {
+        /// The key.
+        key: String,
+    },
+}
+
+/// Why a key group cannot be taken out.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum GroupsError {
+    /// The file cannot be read, unlocked or wrapped for.
+    #[error(transparent)]
+    Keys(#[from] SimpleError),
+    /// There is no such group.
+    #[error("there is no key group {index}: the file has {count}, counted from 0")]
+    NoSuchGroup {
+        /// The group that was asked for.
+        index: usize,
+        /// How many there are.
+        count: usize,
+    },
+    /// Too few groups would be left.
+    #[error(
+        "removing this key group will make the Shamir threshold impossible to satisfy: \
+         the threshold is {threshold}, but {count} key groups are left"
+    )]
+    TooFew {
+        /// How many groups are needed.
+        threshold: usize,
+        /// How many would be left.
+        count: usize,
+    },
+}
+
+/// A sealed file with one more key group, the same data key split anew among all of them.
+///
+/// A `threshold` of 0 leaves that of the file, which is the number of groups where it has none. Every key of every
+/// group must wrap. sops writes a file that nobody can open when one of them cannot.
+pub fn add_group(
+    text: SecretText,
+    store: &'static dyn Store,
+    group: KeyGroup,
+    threshold: usize,
+    keyring: &Keyring,
+    style: Style,
+) -> Result<SecretText, SimpleError> {
+    let sealed = SealedFile::parse(text, store).map_err(SimpleError::Sealed)?;
+    let key = keyring.unlock(&sealed.metadata().key_groups, sealed.metadata().shamir_threshold)?;
+    let mut groups = copied_groups(sealed.metadata())?;
+    groups.push(group);
+    rewrapped(sealed, groups, threshold, &key, keyring, style)
+}
+
+/// A sealed file without the key group `index`, counted from 0; otherwise as [`add_group`].
+pub fn delete_group(
+    text: SecretText,
+    store: &'static dyn Store,
+    index: usize,
+    threshold: usize,
+    keyring: &Keyring,
+    style: Style,
+) -> Result<SecretText, GroupsError> {
+    let sealed = SealedFile::parse(text, store).map_err(SimpleError::Sealed)?;
+    let key = keyring.unlock(&sealed.metadata().key_groups, sealed.metadata().shamir_threshold);
+    let key = key.map_err(SimpleError::Unlock)?;
+    let mut groups = copied_groups(sealed.metadata())?;
+    if index >= groups.len() {
+        return Err(GroupsError::NoSuchGroup { index, count: groups.len() });
+    }
+    groups.remove(index);
+    let needed = if threshold == 0 { sealed.metadata().shamir_threshold } else { threshold };
+    if groups.len() < needed {
+        return Err(GroupsError::TooFew { threshold: needed, count: groups.len() });
+    }
+    Ok(rewrapped(sealed, groups, threshold, &key, keyring, style)?)
+}
+
+fn copied_groups(metadata: &Metadata) -> Result<Vec<KeyGroup>, SimpleError> {
+    let copy = Metadata::from_tree(&metadata.to_tree()).map_err(|error| SimpleError::Sealed(error.into()))?;
+    Ok(copy.key_groups)
+}
+
+fn rewrapped(
+    sealed: SealedFile,
+    mut groups: Vec<KeyGroup>,
+    threshold: usize,
+    key: &DataKey,
+    keyring: &Keyring,
+    style: Style,
+) -> Result<SecretText, SimpleError> {
+    let asked = if threshold == 0 { sealed.metadata().shamir_threshold } else { threshold };
+    let threshold = keyring.wrap(&mut groups, asked, key)?;
+    Ok(sealed.with_key_groups(groups, threshold, style))
 }
 
 /// Compares the keys of a sealed file with `groups`, which it should have.

@@ -36,12 +36,17 @@ pub(crate) enum Kind {
     FileHasNotBeenModified = 200,
     NoEditorFound = 201,
     FileAlreadyEncrypted = 203,
+    /// Help for a command that does not exist; sops' command line library ends with 3 then.
+    NoHelpTopic,
 }
 
 impl Kind {
     /// The exit code.
     pub(crate) fn exit_code(self) -> u8 {
-        self as u8
+        match self {
+            Kind::NoHelpTopic => 3,
+            kind => kind as u8,
+        }
     }
 }
 

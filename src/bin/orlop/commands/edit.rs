@@ -32,7 +32,7 @@ pub(crate) fn run_as(
         return Err(CommandError::no_file("no file specified"));
     };
     let name = name.unwrap_or_else(|| file.clone());
-    let config = context.config()?;
+    let config = context.config(Some(&name))?;
     let (store, printing) = stores(context, config.as_ref(), &args.input, Some(&name))?;
     let unlocking = &args.unlocking;
     let keyring = context.keyring(&unlocking.services, unlocking.decryption_order.as_deref())?;

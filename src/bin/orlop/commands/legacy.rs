@@ -32,7 +32,7 @@ pub(crate) fn run(context: &Context, form: LegacyForm) -> Result<(), CommandErro
     let name = form.output.filename_override.as_ref().map_or_else(|| file.clone(), PathBuf::from);
     if mode != Mode::Decrypt {
         // sops: a config file without a rule for the file stops everything but decrypting.
-        if let Some(config) = context.config()? {
+        if let Some(config) = context.config(Some(&name))? {
             config.rule_for(&absolute(&name)?).map_err(CommandError::config)?;
         }
     }

@@ -19,7 +19,7 @@ pub(crate) fn run_with(context: &Context, args: Rotate, mac: MacCheck) -> Result
     if !change.is_empty() && !exists(&file) {
         return Err(cannot_change_keys(&file));
     }
-    let config = context.config()?;
+    let config = context.config(source.name.as_deref())?;
     let (store, printing) = source.printing(context, config.as_ref(), &args.input)?;
     let unlocking = &args.unlocking;
     let keyring = context.keyring(&unlocking.services, unlocking.decryption_order.as_deref())?;

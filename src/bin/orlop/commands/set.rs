@@ -54,7 +54,7 @@ impl ValueChange {
         mac: &Mac,
         unlocking: &Unlocking,
     ) -> Result<(), CommandError> {
-        let config = context.config()?;
+        let config = context.config(Some(&self.name))?;
         let (store, printing) = stores(context, config.as_ref(), input, Some(&self.name))?;
         let keyring = context.keyring(&unlocking.services, unlocking.decryption_order.as_deref())?;
 

@@ -23,7 +23,7 @@ pub(crate) fn run(context: &Context, args: Unset) -> Result<(), CommandError> {
         );
     };
     let (file, path) = (Path::new(file), tree_path(path, "unset")?);
-    let config = context.config()?;
+    let config = context.config(Some(file))?;
     let (store, printing) = stores(context, config.as_ref(), &args.input, Some(file))?;
     let unlocking = &args.changing.unlocking;
     let keyring = context.keyring(&unlocking.services, unlocking.decryption_order.as_deref())?;
