@@ -31,7 +31,7 @@ use crate::provider::{GroupKey, KeyGroup, MasterKey};
 use crate::secret::{DataKey, RandomError, SecretText};
 use crate::span::Position;
 use crate::store::{Content, Line, Store, Style};
-use crate::value::{Plaintext, Tree};
+use crate::value::{Tree, as_text};
 
 /// Why a file could not be encrypted, decrypted or changed, by what was being done.
 #[derive(Debug, thiserror::Error)]
@@ -260,9 +260,8 @@ impl Opened {
         for line in roots.into_iter().next().unwrap_or_default() {
             let Line::Pair(key, content) = line else { continue };
             let value = match &content {
-                Content::Null => SecretText::copy_of(b"<nil>"),
                 Content::List(_) | Content::Map(_) => return Err(VariablesError::Complex { key }),
-                scalar => scalar.value().map(Plaintext::as_flat_text).unwrap_or_default(),
+                scalar => as_text(scalar.value()),
             };
             if key.contains('=') {
                 return Err(VariablesError::Key { key });

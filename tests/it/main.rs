@@ -4,6 +4,7 @@ mod cli;
 mod cli_bad_input;
 mod cli_crypt;
 mod cli_edit;
+mod cli_exec;
 mod cli_explain;
 mod cli_keys;
 mod cli_legacy;
@@ -24,6 +25,10 @@ mod layouts;
 #[cfg(unix)]
 mod links;
 mod manual;
+#[cfg(feature = "peers")]
+mod matrix;
+#[cfg(feature = "peers")]
+mod matrix_rows;
 #[cfg(feature = "peers")]
 mod old_files;
 #[cfg(feature = "peers")]

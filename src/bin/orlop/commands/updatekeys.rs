@@ -44,7 +44,8 @@ fn update(context: &Context, args: &Updatekeys, file: &Path) -> Result<(), Comma
     let groups = rule.key_groups().map_err(CommandError::config)?;
     let keyring = context.keyring_in_file_order(&args.services)?;
 
-    let (text, held) = HeldFile::read(file)?;
+    // sops: a file that cannot be read has no exit code of its own here.
+    let (text, held) = HeldFile::read(file).map_err(|error| CommandError { kind: Kind::Generic, ..error })?;
     let failed = |error: SimpleError| CommandError::from(error).doing("update the keys of", file);
     let update = simple::plan_key_update(text, store, groups).map_err(failed)?;
     if update.is_empty() {
