@@ -20,7 +20,7 @@ use crate::secret::{DataKey, RandomError, SecretBytes, SecretText};
 use crate::selection::{CommentStack, Selection, SelectionError};
 use crate::span::{Position, Span};
 use crate::store::binary::DATA_KEY;
-use crate::store::{Content, EditError, Line, ParseError, PrintError, Store, Style};
+use crate::store::{Content, EditError, Format, Line, ParseError, PrintError, Store, Style};
 use crate::value::{Kind, Plaintext, Tree};
 
 /// How often a comment is sealed anew when its sealed text looks like one that stays in clear.
@@ -165,9 +165,11 @@ impl PlainFile {
         let text = if self.store.envelope().is_some() {
             self.seal(key, metadata, style)?
         } else {
-            let mut draft = Draft::of_plain(self.store, &self.document, metadata, style)?;
+            // The style is the other format's.
+            let own = Style { indent: 4, tabs: false };
+            let mut draft = Draft::of_plain(self.store, &self.document, metadata, own)?;
             draft.keeps_spellings = false;
-            draft.seal(&Cipher::new(key), &Originals::none(), style)?
+            draft.seal(&Cipher::new(key), &Originals::none(), own)?
         };
         SealedFile::parse(text, store)?.converted(output, style)
     }
@@ -279,6 +281,11 @@ impl SealedFile {
     /// SOPS 3.13: a file is sealed as its own format has it; what is printed then is sealed text. So a date stays a
     /// date even where the other format has no dates.
     pub fn converted(&self, output: &dyn Store, style: Style) -> Result<SecretText, FileError> {
+        // SOPS 3.13: what is sealed and binary is JSON.
+        let output = match output.format() {
+            Format::Binary => Format::Json.store().unwrap_or(output),
+            _ => output,
+        };
         let plain = self.store.remove_metadata(&self.document).apply(self.document.bytes());
         let roots = Content::of_document(&self.store.parse(plain)?, self.store)?;
         let document = output.parse(output.print_file(&roots, style)?)?;

@@ -90,6 +90,27 @@ pub struct Printing {
     pub reprint: bool,
 }
 
+impl Printing {
+    /// Whether what `store` reads is printed in another format.
+    fn converts(&self, store: &dyn Store) -> bool {
+        self.store.format() != store.format()
+    }
+
+    /// The layout of what `store` writes on the way: the one that is asked for is another format's where it converts.
+    fn style_for(&self, store: &dyn Store) -> Style {
+        if self.converts(store) { Style { indent: 4, tabs: false } } else { self.style }
+    }
+
+    /// A sealed text of `store` in the format that is asked for.
+    fn converted(&self, sealed: SecretText, store: &'static dyn Store) -> Result<SecretText, SimpleError> {
+        if !self.converts(store) {
+            return Ok(sealed);
+        }
+        let sealed = SealedFile::parse(sealed, store).map_err(SimpleError::Sealed)?;
+        sealed.converted(self.store, self.style).map_err(SimpleError::Print)
+    }
+}
+
 /// Decrypts a file.
 pub fn decrypt(
     text: SecretText,
@@ -281,22 +302,40 @@ impl Opened {
         Ok(block.apply(document.bytes()))
     }
 
+    /// The sealed text as it is, in the format of `printing`; `None` when it is in that format.
+    pub fn converted(&self, printing: Printing) -> Result<Option<SecretText>, SimpleError> {
+        if !printing.converts(self.store) {
+            return Ok(None);
+        }
+        printing.converted(SecretText::copy_of(self.file.sealed_text()), self.store).map(Some)
+    }
+
     /// Sealed again with `path` set to `value`; `None` when nothing changed.
-    pub fn set(self, path: &TreePath, value: &Tree, style: Style) -> Result<Option<SecretText>, SimpleError> {
-        self.file.set(&self.key, path, value, style).map_err(SimpleError::Change)
+    pub fn set(
+        self,
+        path: &TreePath,
+        value: &Tree,
+        printing: Printing,
+    ) -> Result<Option<SecretText>, SimpleError> {
+        let style = printing.style_for(self.store);
+        let sealed = self.file.set(&self.key, path, value, style).map_err(SimpleError::Change)?;
+        sealed.map(|sealed| printing.converted(sealed, self.store)).transpose()
     }
 
     /// Sealed again without what `path` names.
-    pub fn unset(self, path: &TreePath, style: Style) -> Result<Option<SecretText>, SimpleError> {
-        self.file.unset(&self.key, path, style).map_err(SimpleError::Change)
+    pub fn unset(self, path: &TreePath, printing: Printing) -> Result<Option<SecretText>, SimpleError> {
+        let style = printing.style_for(self.store);
+        let sealed = self.file.unset(&self.key, path, style).map_err(SimpleError::Change)?;
+        sealed.map(|sealed| printing.converted(sealed, self.store)).transpose()
     }
 
     /// Sealed again with the text that an editor left; `None` when nothing changed.
     ///
     /// The file is as before when the text cannot be sealed, so that the user can mend it.
-    pub fn edited(&self, text: SecretText, style: Style) -> Result<Option<SecretText>, SimpleError> {
+    pub fn edited(&self, text: SecretText, printing: Printing) -> Result<Option<SecretText>, SimpleError> {
         PlainFile::parse(SecretText::copy_of(text.expose()), self.store).map_err(SimpleError::Plain)?;
-        self.edited_again(text, style)
+        let sealed = self.edited_again(text, printing.style_for(self.store))?;
+        sealed.map(|sealed| printing.converted(sealed, self.store)).transpose()
     }
 
     fn edited_again(&self, text: SecretText, style: Style) -> Result<Option<SecretText>, SimpleError> {
@@ -312,6 +351,17 @@ impl Opened {
     /// Of the metadata only the key groups and their threshold are taken over. When they are others than
     /// before, the data key is wrapped anew for all of them.
     pub fn edited_with_metadata(
+        &self,
+        text: SecretText,
+        keyring: &Keyring,
+        printing: Printing,
+    ) -> Result<Option<SecretText>, SimpleError> {
+        let style = printing.style_for(self.store);
+        let sealed = self.with_edited_keys(text, keyring, style)?;
+        sealed.map(|sealed| printing.converted(sealed, self.store)).transpose()
+    }
+
+    fn with_edited_keys(
         &self,
         text: SecretText,
         keyring: &Keyring,
@@ -337,14 +387,15 @@ impl Opened {
         mut self,
         change: KeyChange,
         keyring: &Keyring,
-        style: Style,
+        printing: Printing,
     ) -> Result<SecretText, SimpleError> {
         let metadata = self.file.metadata_mut();
         change.apply(&mut metadata.key_groups);
         let key = DataKey::generate()?;
         metadata.shamir_threshold =
             keyring.wrap(&mut metadata.key_groups, metadata.shamir_threshold, &key)?;
-        self.file.rotate(&key, style).map_err(SimpleError::Seal)
+        let sealed = self.file.rotate(&key, printing.style_for(self.store)).map_err(SimpleError::Seal)?;
+        printing.converted(sealed, self.store)
     }
 }
 
@@ -689,11 +740,11 @@ mod tests {
         let before = sealed("a: 1\n");
         let change = KeyChange { added: vec![key(OTHER_KEY), key(TEST_KEY)], removed: vec![key(TEST_KEY)] };
         assert!(!change.is_empty() && KeyChange::default().is_empty());
-        let after = opened(&before).rotate(change, &keyring(TEST_KEY), STYLE).unwrap();
+        let after = opened(&before).rotate(change, &keyring(TEST_KEY), printing(false)).unwrap();
         assert!(matches!(decrypted(text(shown(&after)), TEST_KEY), Err(SimpleError::Unlock(_))));
         assert_eq!(decrypted(after, OTHER_KEY).unwrap(), "a: 1\n");
         let nobody = KeyChange { added: Vec::new(), removed: vec![key(TEST_KEY)] };
-        let error = opened(&before).rotate(nobody, &keyring(TEST_KEY), STYLE).err().unwrap();
+        let error = opened(&before).rotate(nobody, &keyring(TEST_KEY), printing(false)).err().unwrap();
         assert!(matches!(error, SimpleError::Wrap(WrapError::EmptyGroup { group: 0 })));
     }
 
@@ -723,9 +774,9 @@ mod tests {
     fn the_metadata_is_no_value() {
         let before = sealed("a: 1\n");
         let path = TreePath::parse(r#"["sops"]["mac"]"#).unwrap();
-        let error = opened(&before).set(&path, &Tree::text("x"), STYLE).err().unwrap();
+        let error = opened(&before).set(&path, &Tree::text("x"), printing(false)).err().unwrap();
         assert!(matches!(error, SimpleError::Change(FileError::AlreadySealed)));
-        let error = opened(&before).unset(&path, STYLE).err().unwrap();
+        let error = opened(&before).unset(&path, printing(false)).err().unwrap();
         assert!(matches!(error, SimpleError::Change(FileError::Find(FindError::NoSuchKey { .. }))));
     }
 
@@ -734,10 +785,13 @@ mod tests {
         let before = sealed("a: 1\n");
         let opened = opened(&before);
         for broken in ["[", "- a\n", "a: 1\nsops: 2\n", ""] {
-            assert!(matches!(opened.edited(text(broken), STYLE), Err(SimpleError::Plain(_))), "{broken:?}");
+            assert!(
+                matches!(opened.edited(text(broken), printing(false)), Err(SimpleError::Plain(_))),
+                "{broken:?}"
+            );
         }
-        assert!(opened.edited(text("a: 1\n"), STYLE).unwrap().is_none());
-        let after = opened.edited(text("a: 2\n"), STYLE).unwrap().unwrap();
+        assert!(opened.edited(text("a: 1\n"), printing(false)).unwrap().is_none());
+        let after = opened.edited(text("a: 2\n"), printing(false)).unwrap().unwrap();
         assert_eq!(decrypted(after, TEST_KEY).unwrap(), "a: 2\n");
     }
 

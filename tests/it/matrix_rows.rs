@@ -221,6 +221,7 @@ encrypt plain.bin
 encrypt -i plain.json
 encrypt --output-type json plain.yaml
 encrypt --output-type yaml plain.json
+encrypt --output-type binary plain.yaml
 encrypt --input-type json plain.bin
 encrypt --encrypted-regex '^name$' plain.json
 encrypt --encrypted-regex '^name$' plain.env
@@ -264,6 +265,7 @@ edit p.yaml extra
 edit -x p.yaml
 edit --help
 edit sub
+EDITOR=./ed-change edit --output-type json p.yaml
 EDITOR=./ed-append edit p.json
 EDITOR=./ed-change edit p.json
 EDITOR=./ed-change edit p.env
@@ -334,6 +336,10 @@ set p.env '["added"]' '"new"'
 set p.env '["map"]' '{"x": "y"}'
 set p.ini '["section"]["name"]' '"new"'
 set --output-type json p.yaml '["name"]' '"new"'
+set --output-type json p.yaml '["name"]' '"secret"'
+set --idempotent --output-type json p.yaml '["name"]' '"secret"'
+set --output-type yaml p.json '["name"]' '"new"'
+set --output-type yaml p.json '["name"]' '"secret"'
 
 # unset
 unset p.yaml '["name"]'
@@ -359,6 +365,7 @@ unset other.yaml '["name"]'
 unset --help
 unset -x p.yaml '["name"]'
 unset p.json '["name"]'
+unset --output-type json p.yaml '["name"]'
 unset p.env '["name"]'
 unset p.ini '["section"]["name"]'
 
@@ -387,6 +394,10 @@ rotate other.yaml
 rotate p.yaml extra
 rotate --help
 rotate --filename-override x.yaml noending
+rotate --output-type json p.yaml
+rotate -i --output-type json p.yaml
+rotate --input-type yaml noending
+rotate --input-type yaml --output-type yaml noending
 rotate -i p.json
 rotate -i p.env
 rotate -i p.ini
@@ -650,7 +661,11 @@ pub(crate) const DIFFERENT: &[(&str, &[&str])] = &[
     ),
     (
         "a word that does nothing is warned of",
-        &["decrypt --decryption-order x p.yaml", "--verbose decrypt p.yaml"],
+        &[
+            "decrypt --decryption-order x p.yaml",
+            "--verbose decrypt p.yaml",
+            "--input-type json decrypt p.yaml",
+        ],
     ),
     (
         "the indentation of the config file is for new text; sops reformats the whole file",
@@ -679,6 +694,15 @@ pub(crate) const DIFFERENT: &[(&str, &[&str])] = &[
             "groups add -f p.yaml -i",
             "groups delete -f p.yaml 0",
         ],
+    ),
+    (
+        "what stands behind the JSON is an error; sops drops it without a word",
+        &["EDITOR=./ed-append edit p.json", "EDITOR=./ed-see edit new.json"],
+    ),
+    ("sops takes a JSON that is cut off for an empty one", &["encrypt broken.json"]),
+    (
+        "sops writes down a rule that is not used for such files; here the metadata stays as it was",
+        &["EDITOR=./ed-append edit p.bin"],
     ),
     ("sops crashes", &["groups delete -f p.yaml 7"]),
     ("folders of the name are made", &["exec-file --filename a/b p.yaml 'cat {}'"]),

@@ -77,6 +77,9 @@ impl HeldFile {
         loop {
             let target = fs::canonicalize(path).map_err(failed)?;
             let mut file = File::open(&target).map_err(failed)?;
+            if file.metadata().map_err(failed)?.is_dir() {
+                return Err(failed(io::ErrorKind::IsADirectory.into()));
+            }
             if !file.metadata().map_err(failed)?.is_file() {
                 let message = format!("cannot change {} in place: it is not a regular file", path.display());
                 return Err(CommandError::new(Kind::CouldNotWriteOutputFile, message));

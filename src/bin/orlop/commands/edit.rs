@@ -75,8 +75,8 @@ fn edit_existing(
         false => opened.plain_text(printing),
     };
     let sealed = edited(context, file, &shown.map_err(failed)?, |text| match args.show_master_keys {
-        true => opened.edited_with_metadata(text, keyring, style),
-        false => opened.edited(text, style),
+        true => opened.edited_with_metadata(text, keyring, printing),
+        false => opened.edited(text, printing),
     })?;
     save(file, &sealed, || known.replace(&sealed))
 }

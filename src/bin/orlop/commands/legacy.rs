@@ -75,7 +75,7 @@ pub(crate) fn run(context: &Context, form: LegacyForm) -> Result<(), CommandErro
         Mode::Set => {
             warn_of_surplus(&form.words.words);
             let (path, value) = split_set(form.set.as_deref().unwrap_or_default())?;
-            ValueChange { file, name, path, value: value_of(&value)? }.apply(
+            ValueChange { file, name, path, value: value_of(&value)?, is_idempotent: false }.apply(
                 context,
                 &form.input,
                 &form.mac,

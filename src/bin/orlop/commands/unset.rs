@@ -33,7 +33,7 @@ pub(crate) fn run(context: &Context, args: Unset) -> Result<(), CommandError> {
     let opened =
         simple::open(text, store, &keyring, mac_check(args.changing.mac.ignore_mac)).map_err(failed)?;
     ui::warn_odd_comments(file, opened.odd_comments());
-    match opened.unset(&path, printing.style) {
+    match opened.unset(&path, printing) {
         Ok(Some(sealed)) => held.replace(&sealed),
         Ok(None) => Ok(()),
         Err(error) if args.changing.idempotent && is_missing(&error) => Ok(()),
