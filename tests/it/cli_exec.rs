@@ -149,6 +149,71 @@ fn signals_reach_the_command_and_nothing_is_left() {
     assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(5), &b"got it\n"[..]));
 }
 
+/// Runs `line` in a shell with a terminal; `type_in` is typed once the file `ready` is there.
+#[cfg(target_os = "linux")]
+fn in_a_terminal(desk: &Desk, line: &str, type_in: &[u8]) {
+    use std::io::Write as _;
+    symlink(env!("CARGO_BIN_EXE_orlop"), desk.path("orlop")).ok();
+    let mut command = desk.orlop([]);
+    let mut terminal = Command::new("script");
+    terminal.args(["-qec", line, "/dev/null"]).current_dir(desk.path("")).env_clear().env("SHELL", "/bin/sh");
+    for (name, value) in command.env("PATH", format!("{}:/usr/bin:/bin", desk.path("").display())).get_envs()
+    {
+        terminal.env(name, value.unwrap());
+    }
+    let mut child = terminal.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    if !type_in.is_empty() {
+        wait_for(|| desk.path("ready").exists().then_some(()));
+        // The program behind the file that says it is ready needs a moment.
+        sleep(Duration::from_millis(300));
+        input.write_all(type_in).unwrap();
+    }
+    wait_for(|| child.try_wait().unwrap());
+    desk.assert_no_traces();
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_terminal_is_as_before_when_an_editor_is_ended_by_a_signal() {
+    let desk = Desk::new();
+    let sealed = desk.sealed("a.yaml", SAMPLE);
+    for (step, signal) in ["TERM", "HUP"].into_iter().enumerate() {
+        let script =
+            format!("stty raw -echo; stty -g > \"$EDITOR_STEPS/raw\"; kill -{signal} $PPID; sleep 5");
+        desk.file(&format!("steps/{}", step + 1), &script);
+        in_a_terminal(&desk, "stty -g > before; orlop edit a.yaml; echo $? > code; stty -g > after", b"");
+        assert_eq!(desk.text("code"), "1\n");
+        assert_ne!(desk.text("before"), desk.text("steps/raw"));
+        assert_eq!(desk.text("before"), desk.text("after"), "{signal}");
+        assert_eq!(desk.text("a.yaml"), sealed);
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_interrupt_from_the_terminal_ends_what_waits_and_leaves_nothing() {
+    let desk = Desk::new();
+    let sealed = desk.sealed("a.yaml", FLAT);
+    let other = desk.other_key("other.txt");
+    desk.file("other.yaml", &format!("creation_rules:\n  - age: {other}\n"));
+    desk.file("steps/1", ": > ready; exec sleep 20");
+    for (command, code) in [
+        ("orlop exec-env a.yaml ': > ready; exec cat'", "130"),
+        ("orlop exec-file a.yaml ': > ready; exec cat'", "130"),
+        ("orlop exec-file --no-fifo a.yaml ': > ready; exec cat {} -'", "130"),
+        ("orlop exec-file a.yaml \"trap 'exit 5' INT; : > ready; cat\"", "5"),
+        ("orlop edit a.yaml", "1"),
+        (": > ready; orlop --config other.yaml updatekeys a.yaml", "130"),
+    ] {
+        let line = format!("trap : INT; {command}; echo $? > code");
+        in_a_terminal(&desk, &line, b"\x03");
+        assert_eq!(desk.text("code").trim(), code, "{command}");
+        assert_eq!(desk.text("a.yaml"), sealed);
+        fs::remove_file(desk.path("ready")).unwrap();
+    }
+}
+
 fn is_zombie(pid: &str) -> bool {
     fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| stat.contains(") Z "))
 }
@@ -157,7 +222,7 @@ fn kill(signal: &str, process: &str) {
     assert!(Command::new("kill").args([&format!("-{signal}"), process]).status().unwrap().success());
 }
 
-fn wait_for<T>(found: impl Fn() -> Option<T>) -> T {
+fn wait_for<T>(mut found: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {
         if let Some(found) = found() {

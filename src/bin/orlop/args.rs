@@ -412,7 +412,7 @@ pub(crate) struct Groups {
 #[derive(Subcommand)]
 pub(crate) enum GroupsCommand {
     /// Add a key group to a file.
-    Add(GroupsAdd),
+    Add(Box<GroupsAdd>),
     /// Delete a key group of a file, by its number from 0.
     Delete(GroupsDelete),
 }

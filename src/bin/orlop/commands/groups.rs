@@ -13,7 +13,7 @@ use crate::rules;
 
 pub(crate) fn run(context: &Context, command: GroupsCommand) -> Result<(), CommandError> {
     match command {
-        GroupsCommand::Add(args) => add(context, args),
+        GroupsCommand::Add(args) => add(context, *args),
         GroupsCommand::Delete(args) => delete(context, &args),
     }
 }
