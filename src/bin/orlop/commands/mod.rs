@@ -151,8 +151,7 @@ fn read(name: Name, words: Vec<OsString>, env: &orlop::Env) -> Result<Request, C
         return Ok(Request::Help(Cli::command().render_help().to_string()));
     }
     let first = general.words.first().and_then(|word| word.to_str()).map(str::to_owned);
-    let version_of =
-        |form: &LegacyForm| Request::Version { looks_for_updates: form.check_for_updates };
+    let version_of = |form: &LegacyForm| Request::Version { looks_for_updates: form.check_for_updates };
     match first.filter(|word| is_command(word)) {
         None => {
             // sops: no word at all is an error.
