@@ -9,17 +9,18 @@ use std::sync::Mutex;
 
 use crate::cipher::{self, Cipher, EncryptedValue, OpenError, ParseValueError};
 use crate::document::{
-    Comment, Document, FindError, Leaf, LeafStyle, METADATA_KEY, Patch, Spot, Target, WalkError, walk,
+    Comment, Document, FindError, Item, Leaf, LeafStyle, METADATA_KEY, Map, Node, Patch, Spot, Target,
+    WalkError, walk,
 };
 use crate::key_path::{Aad, KeyPath, Step, TreePath};
 use crate::mac::{MacError, MacHasher, MacVerified};
 use crate::metadata::{self, LastModified, Metadata, MetadataError, VersionError};
 use crate::provider::KeyGroup;
-use crate::secret::{DataKey, RandomError, SecretText};
+use crate::secret::{DataKey, RandomError, SecretBytes, SecretText};
 use crate::selection::{CommentStack, Selection, SelectionError};
 use crate::span::{Position, Span};
 use crate::store::binary::DATA_KEY;
-use crate::store::{Content, EditError, Line, ParseError, PrintError, Store, Style};
+use crate::store::{Content, EditError, Element, Line, ParseError, PrintError, Remark, Store, Style};
 use crate::value::{Kind, Plaintext, Tree};
 
 /// How often a comment is sealed anew when its sealed text looks like one that stays in clear.
@@ -280,6 +281,7 @@ impl SealedFile {
     pub fn converted(&self, output: &dyn Store, style: Style) -> Result<SecretText, FileError> {
         let plain = self.store.remove_metadata(&self.document).apply(self.document.bytes());
         let roots = Content::of_document(&self.store.parse(plain)?, self.store)?;
+        let output = output.envelope().unwrap_or(output);
         let document = output.parse(output.print_file(&roots, style)?)?;
         Ok(output.write_metadata(&document, &self.metadata.to_tree(), style).apply(document.bytes()))
     }
@@ -515,7 +517,8 @@ impl OpenFile {
         let problem = match self.document.branches.first().and_then(|branch| branch.root.pair(DATA_KEY)) {
             Some(pair) => {
                 let spot = self.spots.iter().position(|spot| spot.span == pair.value.span());
-                let is_text = |at: &usize| self.spots[*at].value.as_ref().is_some_and(|v| v.kind() == Kind::Str);
+                let is_text =
+                    |at: &usize| self.spots[*at].value.as_ref().is_some_and(|v| v.kind() == Kind::Str);
                 match spot.filter(is_text) {
                     Some(spot) => return Ok(spot),
                     None => "what stands under the key 'data' is no text",
@@ -538,14 +541,7 @@ impl OpenFile {
 
     /// The plain text, parsed.
     pub fn plain_document(&self) -> Result<Document, FileError> {
-        let has_other_keys = || {
-            let is_other = |name: &str| name != DATA_KEY && name != METADATA_KEY;
-            self.document.branches.iter().any(|branch| branch.root.pairs().any(|pair| is_other(&pair.key.name)))
-        };
-        match self.store.envelope() {
-            Some(_) if !has_other_keys() => Ok(self.store.parse_plain(self.plain_text()?)?),
-            _ => self.document_with_values(),
-        }
+        Ok(self.store.parse_plain(self.plain_text()?)?)
     }
 
     /// The sealed text with its values in their places and without the metadata, parsed.
@@ -555,8 +551,17 @@ impl OpenFile {
 
     /// The plain text printed by `output`, in its normal form.
     pub fn reprinted(&self, output: &dyn Store, style: Style) -> Result<SecretText, FileError> {
-        let roots = Content::of_document(&self.plain_document()?, self.store)?;
-        Ok(output.print_file(&roots, style)?)
+        if self.store.keeps_all_kinds() {
+            let roots = Content::of_document(&self.plain_document()?, self.store)?;
+            return Ok(output.print_file(&roots, style)?);
+        }
+        Ok(output.print_file(&self.contents()?, style)?)
+    }
+
+    /// What the file holds, with the kinds that were sealed: a format without dates and comments has no text for them.
+    fn contents(&self) -> Result<Vec<Vec<Line<'_>>>, FileError> {
+        let values = Values::of(self);
+        self.document.branches.iter().map(|branch| values.lines(&branch.root, true)).collect()
     }
 
     /// What `path` names, as `--extract` prints it: a map as a file, text as it is, all else as a single value.
@@ -568,23 +573,25 @@ impl OpenFile {
         output: &dyn Store,
         style: Style,
     ) -> Result<SecretText, FileError> {
+        if !self.store.keeps_all_kinds() {
+            if names_metadata(path) {
+                return Err(FindError::NoSuchKey { key: METADATA_KEY.to_owned() }.into());
+            }
+            self.document.find(path)?;
+            let Some(node) = self.document.node(path) else {
+                return self.reprinted(output, style);
+            };
+            let content = Values::of(self).content(node)?;
+            return print_extracted(content, Vec::new(), output, style);
+        }
         let document = self.plain_document()?;
         if let Target::Comment(comment) = document.find(path)?.target {
             return Ok(SecretText::copy_of(comment.span.of(document.bytes())));
         }
-        let Some(node) = document.node(path) else {
-            let roots = Content::of_document(&document, self.store)?;
-            return Ok(output.print_file(&roots, style)?);
-        };
-        Ok(match Content::of_node(&document, node, self.store)? {
-            Content::Map(first) => {
-                let mut roots = Content::of_document(&document, self.store)?;
-                roots[0] = first;
-                output.print_file(&roots, style)?
-            }
-            Content::Held(value) if value.kind() == Kind::Str => SecretText::copy_of(value.expose()),
-            other => output.print_value_in(&other, style)?,
-        })
+        let roots = Content::of_document(&document, self.store)?;
+        let Some(node) = document.node(path) else { return Ok(output.print_file(&roots, style)?) };
+        let others = roots.into_iter().skip(1).collect();
+        print_extracted(Content::of_node(&document, node, self.store)?, others, output, style)
     }
 
     /// Replacements that open every sealed spot; `note` is told of each.
@@ -830,6 +837,66 @@ impl OpenFile {
     }
 }
 
+/// Prints what was extracted, with the other documents behind a map.
+fn print_extracted(
+    content: Content<'_>,
+    others: Vec<Vec<Line<'_>>>,
+    output: &dyn Store,
+    style: Style,
+) -> Result<SecretText, FileError> {
+    match content {
+        Content::Map(first) => {
+            let roots: Vec<_> = std::iter::once(first).chain(others).collect();
+            Ok(output.print_file(&roots, style)?)
+        }
+        other => match other.value() {
+            Some(value) if value.kind() == Kind::Str => Ok(SecretText::copy_of(value.expose())),
+            _ => Ok(output.print_value_in(&other, style)?),
+        },
+    }
+}
+
+/// The values of an opened file by their places.
+struct Values<'o> {
+    file: &'o OpenFile,
+    by_place: HashMap<usize, &'o OpenSpot>,
+}
+
+impl<'o> Values<'o> {
+    fn of(file: &'o OpenFile) -> Self {
+        Self { file, by_place: file.spots.iter().map(|spot| (spot.span.start, spot)).collect() }
+    }
+
+    fn content(&self, node: &Node) -> Result<Content<'o>, FileError> {
+        Ok(match node {
+            Node::Leaf(leaf) => match self.by_place.get(&leaf.span.start) {
+                Some(spot) => spot.value.as_ref().map_or(Content::Null, Content::Borrowed),
+                None => self.file.store.read(&self.file.document, leaf)?.map_or(Content::Null, Content::Held),
+            },
+            Node::Map(map) => Content::Map(self.lines(map, false)?),
+            Node::List(list) => {
+                let mut elements = Vec::new();
+                for item in &list.items {
+                    let Item::Value { node, .. } = item else { continue };
+                    elements.push(match self.content(node)? {
+                        Content::Borrowed(value) if value.kind() == Kind::Comment => {
+                            let text = SecretBytes::copy_of(value.expose());
+                            Element::Comment(Remark { text, inline: false })
+                        }
+                        value => Element::Value(value),
+                    });
+                }
+                Content::List(elements)
+            }
+        })
+    }
+
+    fn lines(&self, map: &Map, is_root: bool) -> Result<Vec<Line<'o>>, FileError> {
+        let pairs = map.pairs().filter(|pair| !is_root || pair.key.name != METADATA_KEY);
+        pairs.map(|pair| Ok(Line::Pair(pair.key.name.clone(), self.content(&pair.value)?))).collect()
+    }
+}
+
 /// The `ENC[…]` of a sealed spot, without quotes and block header.
 fn sealed_part(text: &[u8], spot: Spot<'_>) -> Span {
     let place = match spot {
@@ -916,7 +983,7 @@ fn names_metadata(path: &TreePath) -> bool {
 
 fn new_comment(document: &Document, comment: &Comment) -> Option<Plaintext> {
     let text = comment.span.of(document.bytes());
-    Some(Plaintext::new(Kind::Comment, crate::secret::SecretBytes::copy_of(text)))
+    Some(Plaintext::new(Kind::Comment, SecretBytes::copy_of(text)))
 }
 
 // ---------------------------------------------------------------- sealing

@@ -251,15 +251,55 @@ enum Json {
 }
 
 fn json_key() -> impl Strategy<Value = String> {
-    let keys = ["a", "b", "c", "d", "name", "e_plain", "x_unencrypted", "key with blanks", "", "é", "\\u00e9", "<&>", "a:b"];
+    let keys = [
+        "a",
+        "b",
+        "c",
+        "d",
+        "name",
+        "e_plain",
+        "x_unencrypted",
+        "key with blanks",
+        "",
+        "é",
+        "\\u00e9",
+        "<&>",
+        "a:b",
+    ];
     sample::select(keys.to_vec()).prop_map(|key| format!("\"{key}\""))
 }
 
 fn json_scalar() -> impl Strategy<Value = String> {
     let special = [
-        "null", "true", "false", "0", "-0", "1.0", "1e3", "1E+3", "-1.50", "1e-7", "0.1e1", "1e21", "123456789012345678901",
-        "9223372036854775808", "-0.0", "1e-400", "\"\"", "\"\\/\"", "\"\\u00e9\"", "\"\\u00E9é\"", "\"\\ud83d\\ude00\"", "\"\\ud83d\"",
-        "\"<a&b>\"", "\"\\u003c\"", "\"\u{2028}\"", "\"\\u2028\"", "\"ENC[not really]\"", "\"true\"", "\"\\u0000\"", "\"\\b\\f\"",
+        "null",
+        "true",
+        "false",
+        "0",
+        "-0",
+        "1.0",
+        "1e3",
+        "1E+3",
+        "-1.50",
+        "1e-7",
+        "0.1e1",
+        "1e21",
+        "123456789012345678901",
+        "9223372036854775808",
+        "1e-400",
+        "\"\"",
+        "\"\\/\"",
+        "\"\\u00e9\"",
+        "\"\\u00E9é\"",
+        "\"\\ud83d\\ude00\"",
+        "\"\\ud83d\"",
+        "\"<a&b>\"",
+        "\"\\u003c\"",
+        "\"\u{2028}\"",
+        "\"\\u2028\"",
+        "\"ENC[not really]\"",
+        "\"true\"",
+        "\"\\u0000\"",
+        "\"\\b\\f\"",
     ];
     prop_oneof![
         3 => sample::select(special.to_vec()).prop_map(str::to_owned),

@@ -72,6 +72,9 @@ const SOPS_CHANGES: &[(&str, &str)] = &[
     ("unicode-line-separators-and-zero-width", "blanks are put behind a line separator"),
 ];
 
+/// In clear, sops writes the float -0.0 as `-0`, reads the integer 0, and finds its own MAC wrong.
+const MINUS_ZERO: &str = "number-float-of-minus-zero";
+
 fn sops_changes(name: &str) -> bool {
     SOPS_CHANGES.iter().any(|(file, _)| *file == name)
 }
@@ -154,7 +157,7 @@ fn sops_opens_ours(format: Format, name: &str, plain: &[u8], rule: &Rule) -> Res
     if !from_ours.status.success() {
         return Err(format!("{case}: sops does not open it: {}", lossy(&from_ours.stderr)));
     }
-    if from_ours.stdout == from_theirs.stdout {
+    if from_ours.stdout == from_theirs.stdout || name == MINUS_ZERO && !from_theirs.status.success() {
         return Ok(());
     }
     if name == "block-at-the-end-without-final-newline"
@@ -187,7 +190,7 @@ fn ours_opens_theirs(format: Format, name: &str, plain: &[u8], rule: &Rule) -> R
     let theirs = sops_encrypt(format, plain, rule);
     let printed = sops_decrypt(format, &theirs.stdout, format);
     let opened = open_in(format, &theirs.stdout).and_then(|file| file.plain_text());
-    if !printed.status.success() && format == Format::Yaml && sops_changes(name) {
+    if !printed.status.success() && (format == Format::Yaml && sops_changes(name) || name == MINUS_ZERO) {
         return Ok(()); // sops cannot read its own file
     }
     let opened = opened.map_err(|error| format!("{case}: {error}\n{}", lossy(&theirs.stdout)))?;
@@ -301,8 +304,9 @@ fn a_thousand_generated_binary_files_go_both_ways() {
 fn both_ways(format: Format, plain: &[u8], rule: &Rule) -> Result<(), String> {
     let expected = values_in(format, plain);
     let ours = seal_in(format, plain, rule.0.clone(), rule.2).map_err(|error| error.to_string())?;
-    let back =
-        open_in(format, ours.expose()).and_then(|file| file.plain_text()).map_err(|error| error.to_string())?;
+    let back = open_in(format, ours.expose())
+        .and_then(|file| file.plain_text())
+        .map_err(|error| error.to_string())?;
     let is_back = match format {
         Format::Yaml => {
             values_in(format, back.expose()) == expected && comments(back.expose()) == comments(plain)
@@ -316,8 +320,9 @@ fn both_ways(format: Format, plain: &[u8], rule: &Rule) -> Result<(), String> {
     if !theirs.status.success() {
         return Err(format!("sops does not seal it: {}", lossy(&theirs.stderr)));
     }
-    let opened =
-        open_in(format, &theirs.stdout).and_then(|file| file.plain_text()).map_err(|error| error.to_string())?;
+    let opened = open_in(format, &theirs.stdout)
+        .and_then(|file| file.plain_text())
+        .map_err(|error| error.to_string())?;
     if values_in(format, opened.expose()) != expected {
         return Err(format!("orlop opens the file of sops to\n{}", lossy(opened.expose())));
     }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use orlop::store::{Format, Store, Style};
+use orlop::store::{Format, Style};
 use orlop::{
     DataKey, Env, KeyGroup, Keyring, MasterKey, Metadata, OpenFile, PlainFile, SealedFile, SecretText,
     SelectionRule, Session,
@@ -10,11 +10,6 @@ use orlop::{
 
 /// The layout of new text in every test.
 pub(crate) const STYLE: Style = Style { indent: 4, tabs: false };
-
-/// The YAML store.
-pub(crate) fn yaml() -> &'static dyn Store {
-    Format::Yaml.store().expect("YAML is always there")
-}
 
 /// A file below `testdata`.
 pub(crate) fn testdata(path: &str) -> PathBuf {
@@ -162,8 +157,11 @@ pub(crate) fn values_in(format: Format, text: &[u8]) -> Vec<(String, String)> {
 #[cfg(feature = "peers")]
 /// Every comment of a plain text, sorted.
 pub(crate) fn comments(text: &[u8]) -> Vec<String> {
-    let mut comments: Vec<String> =
-        spots(Format::Yaml, text).into_iter().filter(|(path, _)| path == COMMENT).map(|(_, text)| text).collect();
+    let mut comments: Vec<String> = spots(Format::Yaml, text)
+        .into_iter()
+        .filter(|(path, _)| path == COMMENT)
+        .map(|(_, text)| text)
+        .collect();
     comments.sort();
     comments
 }

@@ -96,7 +96,7 @@ impl Context {
     ) -> Result<(Style, bool), CommandError> {
         let stores = config.map(Config::stores).unwrap_or_default();
         let asked = self.globals.indent;
-        let refused = |reason: &str| Err(CommandError::new(Kind::Generic, reason));
+        let refused = |kind, reason: &str| Err(CommandError::new(kind, reason));
         let style = match format {
             Format::Json | Format::Binary => {
                 let configured =
@@ -105,7 +105,12 @@ impl Context {
                     -1 => Style { indent: 0, tabs: true },
                     columns => match usize::try_from(columns) {
                         Ok(indent) => Style { indent, tabs: false },
-                        Err(_) => return refused("the indentation of JSON cannot be less than -1"),
+                        Err(_) => {
+                            return refused(
+                                Kind::ErrorDumpingTree,
+                                "the indentation of JSON cannot be less than -1",
+                            );
+                        }
                     },
                 }
             }
@@ -113,7 +118,7 @@ impl Context {
                 match usize::try_from(asked.unwrap_or(stores.yaml_indent)) {
                     Ok(0) => Style { indent: 4, tabs: false },
                     Ok(indent) => Style { indent, tabs: false },
-                    Err(_) => return refused("the indentation of YAML cannot be negative"),
+                    Err(_) => return refused(Kind::Generic, "the indentation of YAML cannot be negative"),
                 }
             }
         };

@@ -69,7 +69,9 @@ pub(crate) fn metadata_for(
 pub(crate) fn fitting(mut metadata: Metadata, store: &dyn Store) -> Metadata {
     if store.envelope().is_some() {
         if metadata.selection != SelectionRule::default() {
-            ui::warn("a rule for which values are encrypted has no meaning for a binary file, and is ignored");
+            ui::warn(
+                "a rule for which values are encrypted has no meaning for a binary file, and is ignored",
+            );
         }
         metadata.selection = SelectionRule::All;
         metadata.mac_only_encrypted = false;

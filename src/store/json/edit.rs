@@ -31,7 +31,9 @@ pub(super) fn set(document: &Document, path: &TreePath, value: &Tree) -> Result<
                 Some((node, _)) => node,
                 None => return Ok(append_item(document, list, &built(rest, value))),
             },
-            (Found::Leaf(leaf), _) => return Ok(replace(document, leaf.span, &built(&path.steps()[number..], value))),
+            (Found::Leaf(leaf), _) => {
+                return Ok(replace(document, leaf.span, &built(&path.steps()[number..], value)));
+            }
             (_, Step::Index(index)) => return Err(FindError::NotAList { index: *index }.into()),
             (_, Step::Key(key)) => return Err(FindError::NotAMap { key: key.clone() }.into()),
         };
@@ -155,9 +157,7 @@ fn append_pair(document: &Document, map: &Map, key: &str, value: &Tree) -> Edit 
             entry.push(layout::blanks_before(text, metadata.span.start));
             insert(metadata.span.start, entry)
         }
-        (None, None) => {
-            replace(document, map.span, &Tree::Map(vec![(key.to_owned(), value.copy())]))
-        }
+        (None, None) => replace(document, map.span, &Tree::Map(vec![(key.to_owned(), value.copy())])),
     }
 }
 
@@ -189,7 +189,9 @@ fn is_root(document: &Document, map: &Map) -> bool {
 ///
 /// SOPS 3.13: such elements come from YAML; JSON has no place for a comment, so none is printed.
 pub(super) fn remove_comment(patch: &mut Patch, document: &Document, leaf: &Leaf) {
-    let Some(list) = document.branches.iter().find_map(|branch| list_in_map(&branch.root, leaf)) else { return };
+    let Some(list) = document.branches.iter().find_map(|branch| list_in_map(&branch.root, leaf)) else {
+        return;
+    };
     let is_comment = |span: Span| span.of(document.bytes()).ends_with(b",type:comment]\"");
     let spans: Vec<Span> = values(list).map(|(_, span)| span).collect();
     let Some(at) = spans.iter().position(|&span| span == leaf.span) else { return };

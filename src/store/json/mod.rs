@@ -30,6 +30,10 @@ impl Store for Json {
         parse::parse(text)
     }
 
+    fn keeps_all_kinds(&self) -> bool {
+        false
+    }
+
     fn read(&self, document: &Document, leaf: &Leaf) -> Result<Option<Plaintext>, ParseError> {
         read(document, leaf)
     }
@@ -189,8 +193,7 @@ fn tree_of(document: &Document, node: &Node) -> Result<Tree, ParseError> {
             Tree::List(values.collect::<Result<_, _>>()?)
         }
         Node::Map(map) => {
-            let pairs =
-                map.pairs().map(|pair| Ok((pair.key.name.clone(), tree_of(document, &pair.value)?)));
+            let pairs = map.pairs().map(|pair| Ok((pair.key.name.clone(), tree_of(document, &pair.value)?)));
             Tree::Map(pairs.collect::<Result<_, ParseError>>()?)
         }
     })

@@ -1,8 +1,6 @@
 //! From bytes to a tree of places.
 
-use crate::document::{
-    Branch, Document, Entry, Item, Key, Layout, Leaf, LeafStyle, List, Map, Node, Pair,
-};
+use crate::document::{Branch, Document, Entry, Item, Key, Layout, Leaf, LeafStyle, List, Map, Node, Pair};
 use crate::secret::SecretText;
 use crate::span::Span;
 use crate::store::ParseError;
@@ -30,7 +28,9 @@ struct Parser<'t> {
 impl Parser<'_> {
     fn file(mut self) -> Result<Branch, ParseError> {
         if self.text.starts_with(b"\xEF\xBB\xBF") {
-            return Err(self.error("the file starts with a byte order mark, which JSON does not allow: save it without"));
+            return Err(self.error(
+                "the file starts with a byte order mark, which JSON does not allow: save it without",
+            ));
         }
         self.skip_blanks();
         let root = match self.peek() {
@@ -46,7 +46,9 @@ impl Parser<'_> {
                 ));
             }
             Some(_) => {
-                return Err(self.error("the file is not a JSON object ({…}); only such files can be encrypted"));
+                return Err(
+                    self.error("the file is not a JSON object ({…}); only such files can be encrypted")
+                );
             }
         };
         self.skip_blanks();
@@ -94,7 +96,11 @@ impl Parser<'_> {
             b't' => Node::Leaf(leaf(self.word(b"true")?, LeafStyle::Plain, in_list)),
             b'f' => Node::Leaf(leaf(self.word(b"false")?, LeafStyle::Plain, in_list)),
             b'n' => Node::Leaf(leaf(self.word(b"null")?, LeafStyle::Plain, in_list)),
-            _ => return Err(self.error("a value must begin here: a text in double quotes, a number, true, false, null, { or [")),
+            _ => {
+                return Err(self.error(
+                    "a value must begin here: a text in double quotes, a number, true, false, null, { or [",
+                ));
+            }
         })
     }
 
@@ -162,14 +168,19 @@ impl Parser<'_> {
                 Some(b'\\') => {
                     let rest = &self.text[self.at + 1..];
                     let is_hex = |digits: &[u8]| digits.iter().all(u8::is_ascii_hexdigit);
-                    self.at += match rest {
-                        [b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => 2,
-                        [b'u', digits @ ..] if digits.len() >= 4 && is_hex(&digits[..4]) => 6,
-                        _ => return Err(self.error("a backslash must be followed by one of \"\\/bfnrt, or by u and four digits")),
-                    };
+                    self.at +=
+                        match rest {
+                            [b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => 2,
+                            [b'u', digits @ ..] if digits.len() >= 4 && is_hex(&digits[..4]) => 6,
+                            _ => return Err(self.error(
+                                "a backslash must be followed by one of \"\\/bfnrt, or by u and four digits",
+                            )),
+                        };
                 }
                 Some(_) => {
-                    return Err(self.error("a line break or control character stands in a text; write it as \\n, \\t or \\u00XX"));
+                    return Err(self.error(
+                        "a line break or control character stands in a text; write it as \\n, \\t or \\u00XX",
+                    ));
                 }
                 None => {
                     self.at = start;
@@ -225,7 +236,8 @@ impl Parser<'_> {
 
     fn word(&mut self, word: &[u8]) -> Result<Span, ParseError> {
         if !self.text[self.at..].starts_with(word) {
-            return Err(self.error("this word is none that JSON knows: true, false, null; a text needs double quotes"));
+            return Err(self
+                .error("this word is none that JSON knows: true, false, null; a text needs double quotes"));
         }
         let start = self.at;
         self.at += word.len();
@@ -278,7 +290,8 @@ mod tests {
         let pair = root.pair("a").unwrap();
         assert_eq!(pair.span.of(text.as_bytes()), b"\"a\" : [ 1 , \"x\\\"y\" ]");
         let Node::List(list) = &pair.value else { panic!("it is a list") };
-        let items: Vec<_> = super::super::values(list).map(|(node, _)| node.span().of(text.as_bytes())).collect();
+        let items: Vec<_> =
+            super::super::values(list).map(|(node, _)| node.span().of(text.as_bytes())).collect();
         assert_eq!(items, [&b"1"[..], b"\"x\\\"y\""]);
     }
 
