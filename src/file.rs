@@ -1304,19 +1304,25 @@ fn seal_bytes(
         mac.update_bytes(content.expose());
         mac.finish()
     };
-    // Where there is no other thread to be had, this one does both.
+    // The digest takes longest; meanwhile the other thread makes the sealed text. Where there is no other thread to
+    // be had, this one does both.
+    let seal = || -> Result<SecretText, FileError> {
+        let sealed = cipher.seal_bytes(&aad, content.expose())?;
+        Ok(sealed.map(|sealed| sealed.to_text()).unwrap_or_default())
+    };
     let (mac, sealed) = std::thread::scope(|scope| {
         let other = match content.len() {
             ..BYTES_FOR_TWO => None,
             _ => std::thread::Builder::new().spawn_scoped(scope, hash).ok(),
         };
-        let sealed = cipher.seal_bytes(&aad, content.expose());
+        let sealed = seal();
         let mac = match other {
             Some(other) => other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
             None => hash(),
         };
         (mac, sealed)
     });
+    let mut sealed = sealed?;
     drop(content);
     metadata.last_modified = LastModified::now();
     metadata.mac = mac.seal(cipher, &metadata.last_modified.aad())?.to_string();
@@ -1325,15 +1331,11 @@ fn seal_bytes(
         Line::Pair(DATA_KEY.to_owned(), Content::Held(Plaintext::text(""))),
         Line::Pair(METADATA_KEY.to_owned(), Content::from(&block)),
     ];
-    let empty = envelope.print_file(&[lines], style)?;
-    let Some(sealed) = sealed? else { return Ok(empty) };
-    let empty = envelope.parse(empty)?;
+    let envelope_text = envelope.print_file(&[lines], style)?;
+    let empty = envelope.parse(envelope_text)?;
     let place = empty.branches[0].root.pair(DATA_KEY).expect("it was printed").value.span();
-    let mut text = SecretText::with_capacity(empty.bytes().len() + sealed.encoded_len());
-    text.push(&empty.bytes()[..place.start + 1]);
-    sealed.push_to(&mut text);
-    text.push(&empty.bytes()[place.end - 1..]);
-    Ok(text)
+    sealed.surround(&empty.bytes()[..place.start + 1], &empty.bytes()[place.end - 1..]);
+    Ok(sealed)
 }
 
 /// So many bytes are worth a second thread.
