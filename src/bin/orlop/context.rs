@@ -168,10 +168,9 @@ pub(crate) fn store_for(
     let format = named.and_then(Format::from_name).unwrap_or_else(by_path);
     format.store().ok_or_else(|| {
         let of = path.map(|path| format!(" ({})", path.display())).unwrap_or_default();
-        let message =
-            format!("this version reads and writes YAML only, not the format {}{of}", format.name());
+        let message = format!("this version does not read or write the format {}{of} yet", format.name());
         CommandError::new(Kind::Generic, message)
-            .hint("if it is YAML, say so: --input-type yaml --output-type yaml")
+            .hint("if it is another one, say so: --input-type yaml --output-type yaml")
     })
 }
 

@@ -199,12 +199,12 @@ impl Parser<'_> {
         match self.peek() {
             Some(b'0') => self.at += 1,
             Some(b'1'..=b'9') => self.digits(),
-            _ => return malformed(&self),
+            _ => return malformed(self),
         }
         if self.peek() == Some(b'.') {
             self.at += 1;
             if !self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
-                return malformed(&self);
+                return malformed(self);
             }
             self.digits();
         }
@@ -214,12 +214,12 @@ impl Parser<'_> {
                 self.at += 1;
             }
             if !self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
-                return malformed(&self);
+                return malformed(self);
             }
             self.digits();
         }
         if self.peek().is_some_and(|byte| byte.is_ascii_alphanumeric() || byte == b'.') {
-            return malformed(&self);
+            return malformed(self);
         }
         let span = Span::new(start, self.at);
         if let Err(problem) = text::read_number(span.of(self.text)) {
