@@ -1,5 +1,7 @@
 //! One value sealed: the `ENC[…]` text, and AES-256-GCM below it.
 
+mod long;
+
 use std::fmt::{self, Write};
 
 use aes_gcm::aead::array::{Array, ArraySize};
@@ -15,6 +17,8 @@ use crate::key_path::Aad;
 use crate::secret::{DataKey, RandomError, SecretBytes, SecretText, fill_random};
 use crate::timestamp::Timestamp;
 use crate::value::{Kind, Plaintext};
+
+pub(crate) use long::open_long;
 
 /// Length of the nonce that sealing makes.
 pub const IV_LEN: usize = 32;

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Mutex;
+use std::sync::mpsc::Receiver;
 
 use crate::cipher::{self, Cipher, EncryptedValue, OpenError, ParseValueError};
 use crate::document::{
@@ -252,8 +253,15 @@ impl SealedFile {
             leaves.push(leaf);
             Ok(())
         })?;
-        opener.open_all(&leaves, &mut spots).map_err(|failure| failure.in_file(&document, &selection))?;
         let mut mac = MacHasher::new(metadata.mac_only_encrypted);
+        if let ([Some(leaf)], [spot]) = (&leaves[..], &mut spots[..])
+            && let Some(opened) = opener.open_long(leaf, spot, &mac)
+        {
+            let failed = |problem| LeafFailure { number: 0, problem }.in_file(&document, &selection);
+            let mac = opened.map_err(failed)?;
+            return Ok((OpenFile { store, document, metadata, spots, odd_comments, verified: None }, mac));
+        }
+        opener.open_all(&leaves, &mut spots).map_err(|failure| failure.in_file(&document, &selection))?;
         for (leaf, spot) in leaves.iter().zip(&spots) {
             if let (Some(leaf), Some(value)) = (leaf, &spot.value)
                 && (leaf.selected || !metadata.mac_only_encrypted)
@@ -385,6 +393,31 @@ impl Opener<'_> {
 }
 
 impl Opener<'_> {
+    /// Opens the only leaf of a file and takes its digest at the same time, if it is long enough for that.
+    fn open_long(
+        &self,
+        &ClosedLeaf { leaf, selected }: &ClosedLeaf<'_>,
+        spot: &mut OpenSpot,
+        mac: &MacHasher,
+    ) -> Option<Result<MacHasher, LeafProblem>> {
+        let span = self.store.written(self.document, leaf).filter(|_| selected)?;
+        let mut mac = mac.clone();
+        let digest = move |pieces: Receiver<&[u8]>| {
+            pieces.iter().for_each(|piece| mac.update_bytes(piece));
+            mac
+        };
+        let text = span.of(self.document.bytes());
+        let opened = cipher::open_long(text, &self.cipher, &spot.aad, digest)?;
+        Some(match opened {
+            Ok((value, mac)) => {
+                (spot.sealed, spot.value) = (Some(span), Some(value));
+                spot.spelling = self.open_spelling(spot);
+                Ok(mac)
+            }
+            Err(error) => Err(LeafProblem::NotOpening(error.into())),
+        })
+    }
+
     /// How the value of a spot was spelled, where that stands behind its sealed text.
     ///
     /// What does not open, or spells another value, counts as not there.

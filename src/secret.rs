@@ -97,6 +97,14 @@ impl SecretBytes {
         &self.0
     }
 
+    /// Drops everything after the first `len` bytes.
+    pub fn truncate(&mut self, len: usize) {
+        if len < self.0.len() {
+            self.0[len..].zeroize();
+            self.0.truncate(len);
+        }
+    }
+
     /// The same bytes as a whole text.
     pub fn into_text(mut self) -> SecretText {
         SecretText(std::mem::take(&mut self.0))
