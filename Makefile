@@ -46,7 +46,8 @@ tested: peers
 # Times orlop, built as it is released, and real sops and helm in one run; fails when a target is missed.
 bench:
 	tests/peers/install sops helm3
-	$(cargo) bench --profile dist --bench compare
+	$(cargo) build --profile dist --config dist.toml
+	ORLOP="$(CARGO_TARGET_DIR)/$$(rustc --print host-tuple)/dist/orlop" $(cargo) bench --profile dev --bench compare
 
 check:
 	cargo fmt --check

@@ -1,7 +1,8 @@
 //! Times orlop beside real sops and real helm, as whole processes, in one run on one machine.
 //!
-//! `make bench` installs the peers and runs this, with orlop built as it is released (profile `dist`). It prints one
-//! row a task and fails when a target is missed. The programs take turns, so that whatever else the machine does
+//! `make bench` installs the peers and runs this with `ORLOP` naming the program built as it is released (profile
+//! `dist` with dist.toml; this driver itself is not, for linked for good it would copy itself for each run). It prints
+//! one row a task and fails when a target is missed. The programs take turns, so that whatever else the machine does
 //! falls on both alike.
 
 use std::error::Error;
@@ -114,7 +115,7 @@ impl Bench {
         fs::write(folder.path().join(".sops.yaml"), rule)?;
 
         Ok(Bench {
-            orlop: env!("CARGO_BIN_EXE_orlop").into(),
+            orlop: std::env::var_os("ORLOP").unwrap_or_else(|| env!("CARGO_BIN_EXE_orlop").into()).into(),
             sops: peers.join("sops"),
             path: std::env::join_paths([programs, "/usr/bin".into(), "/bin".into()])?,
             folder,

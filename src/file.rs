@@ -10,8 +10,8 @@ use std::sync::mpsc::Receiver;
 
 use crate::cipher::{self, Cipher, EncryptedValue, OpenError, ParseValueError};
 use crate::document::{
-    Comment, Document, FindError, Item, Leaf, LeafStyle, METADATA_KEY, Map, Node, Patch, Spot, Target,
-    WalkError, walk,
+    Comment, Document, FindError, Item, Leaf, LeafStyle, METADATA_KEY, Map, MetadataKeys, Node, Patch, Spot,
+    Target, WalkError, walk,
 };
 use crate::key_path::{Aad, KeyPath, Step, TreePath};
 use crate::mac::{MacError, MacHasher, MacVerified};
@@ -238,8 +238,8 @@ impl SealedFile {
                 }
                 Spot::Comment(comment) => {
                     let sealed = comment.span.of(text);
-                    let value =
-                        place.selected.then(|| open_comment(sealed, place.path, &opener.cipher)).flatten();
+                    let open = || open_comment(sealed, place.path, &opener);
+                    let value = place.selected.then(open).flatten();
                     if place.selected && value.is_none() && !sealed.is_empty() {
                         odd_comments.push(Position::of(text, comment.span.start));
                     }
@@ -457,14 +457,13 @@ impl LeafFailure {
 ///
 /// sops drops blank lines, after which a comment at the end of a block may be read one level deeper than it was
 /// sealed (upstream's own test COMMENT_7 has that layout).
-fn open_comment(text: &[u8], path: &KeyPath, cipher: &Cipher) -> Option<(Aad, Plaintext)> {
+fn open_comment(text: &[u8], path: &KeyPath, opener: &Opener<'_>) -> Option<(Aad, Plaintext)> {
     let sealed = EncryptedValue::parse(text).ok()?;
     let mut path = path.clone();
     loop {
         let aad = path.aad();
-        if let Ok(value) = sealed.open(cipher, &aad) {
-            let one_line = !value.expose().iter().any(|byte| matches!(byte, b'\n' | b'\r'));
-            return one_line.then_some((aad, value));
+        if let Ok(value) = sealed.open(&opener.cipher, &aad) {
+            return opener.store.holds_comment(value.expose()).then_some((aad, value));
         }
         if path.is_root() {
             return None;
@@ -526,6 +525,17 @@ impl OpenFile {
         self.verified.is_some()
     }
 
+    /// Wipes the values and the text, and leaves the memory of the rest to the end of the process.
+    ///
+    /// For a program that ends now: to take a large tree apart leaf by leaf takes longer than to let go of it.
+    pub fn wipe_and_leave(mut self) {
+        self.spots.iter_mut().filter_map(|spot| spot.value.as_mut()).for_each(Plaintext::wipe);
+        self.spots.iter_mut().filter_map(|spot| spot.spelling.as_mut()).for_each(SecretText::wipe);
+        self.document.comment_texts.iter_mut().for_each(SecretBytes::wipe);
+        self.document.text.wipe();
+        std::mem::forget(self);
+    }
+
     /// The plain text: every value in its place, the metadata gone, all else as it is.
     pub fn plain_text(&self) -> Result<SecretText, FileError> {
         if self.store.envelope().is_some() {
@@ -536,7 +546,7 @@ impl OpenFile {
     }
 
     /// The plain text, as [`OpenFile::plain_text`], without a second copy of a file that is one value.
-    pub fn into_plain_text(mut self) -> Result<SecretText, FileError> {
+    pub fn take_plain_text(&mut self) -> Result<SecretText, FileError> {
         if self.store.envelope().is_none() {
             return self.text_with_values();
         }
@@ -607,8 +617,8 @@ impl OpenFile {
         style: Style,
     ) -> Result<SecretText, FileError> {
         if !self.store.keeps_all_kinds() {
-            if names_metadata(path) {
-                return Err(FindError::NoSuchKey { key: METADATA_KEY.to_owned() }.into());
+            if let Some(key) = metadata_key(&self.document, path) {
+                return Err(FindError::NoSuchKey { key: key.to_owned() }.into());
             }
             self.document.find(path)?;
             let Some(node) = self.document.node(path) else {
@@ -645,7 +655,7 @@ impl OpenFile {
                     self.store.open_leaf(&mut patch, &self.document, leaf, value);
                 }
                 (Spot::Comment(comment), _) => {
-                    patch.replace(comment.span, SecretText::copy_of(value.expose()));
+                    self.store.open_comment(&mut patch, &self.document, comment, value.expose());
                 }
             }
             let single = (patch.len() == before + 1).then(|| patch.last()).flatten();
@@ -663,9 +673,10 @@ impl OpenFile {
         value: &Tree,
         style: Style,
     ) -> Result<Option<SecretText>, FileError> {
-        if names_metadata(path) {
+        if metadata_key(&self.document, path).is_some() {
             return Err(FileError::AlreadySealed);
         }
+        let value = &self.store.adapted(path, value)?;
         if let (Tree::Leaf(value), Ok(Target::Leaf(leaf))) =
             (value, self.document.find(path).map(|found| found.target))
         {
@@ -685,8 +696,8 @@ impl OpenFile {
         path: &TreePath,
         style: Style,
     ) -> Result<Option<SecretText>, FileError> {
-        if names_metadata(path) {
-            return Err(FindError::NoSuchKey { key: METADATA_KEY.to_owned() }.into());
+        if let Some(key) = metadata_key(&self.document, path) {
+            return Err(FindError::NoSuchKey { key: key.to_owned() }.into());
         }
         let patch = self.store.unset(&self.document, path)?;
         self.reseal_patched(key, patch, None, Change { path, value: None }, style)
@@ -711,7 +722,8 @@ impl OpenFile {
         let changed = patch.apply(self.document.bytes());
         let document = self.store.parse(changed)?;
         if document.branches.first().is_some_and(|branch| {
-            branch.root.pairs().filter(|pair| pair.key.name == crate::document::METADATA_KEY).count() > 1
+            branch.metadata_keys == MetadataKeys::Entry
+                && branch.root.pairs().filter(|pair| branch.metadata_keys.names(&pair.key.name)).count() > 1
         }) {
             return Err(FileError::AlreadySealed);
         }
@@ -845,7 +857,8 @@ impl OpenFile {
                 // sops: a comment that was left in clear by mistake.
                 if !comment.span.is_empty() && !cipher::looks_sealed(comment.span.of(text)) {
                     let value = new_comment(&self.document, comment).expect("a comment has text");
-                    patch.replace(comment.span, seal_value(&cipher, &spot.aad, &value, &selection)?);
+                    let sealed = seal_value(&cipher, &spot.aad, &value, &selection)?;
+                    self.store.seal_comment(&mut patch, &self.document, comment, &sealed);
                 }
             }
             let Some(value) = &spot.value else { return Ok(()) };
@@ -914,7 +927,7 @@ impl<'o> Values<'o> {
                     elements.push(match self.content(node)? {
                         Content::Borrowed(value) if value.kind() == Kind::Comment => {
                             let text = SecretBytes::copy_of(value.expose());
-                            Element::Comment(Remark { text, inline: false })
+                            Element::Comment(Remark { text, inline: false, unseen: false })
                         }
                         value => Element::Value(value),
                     });
@@ -1009,14 +1022,16 @@ fn same_branches(one: &Document, other: &Document) -> bool {
     metadata(one) == metadata(other)
 }
 
-/// Whether a path leads into the metadata, which is no part of the values.
-fn names_metadata(path: &TreePath) -> bool {
-    matches!(path.steps().first(), Some(Step::Key(key)) if key == METADATA_KEY)
+/// The top-level key of a path that leads into the metadata, which is no part of the values.
+fn metadata_key<'p>(document: &Document, path: &'p TreePath) -> Option<&'p str> {
+    match path.steps().first() {
+        Some(Step::Key(key)) if document.names_metadata(key) => Some(key),
+        _ => None,
+    }
 }
 
 fn new_comment(document: &Document, comment: &Comment) -> Option<Plaintext> {
-    let text = comment.span.of(document.bytes());
-    Some(Plaintext::new(Kind::Comment, SecretBytes::copy_of(text)))
+    Some(Plaintext::new(Kind::Comment, SecretBytes::copy_of(document.comment_text(comment))))
 }
 
 // ---------------------------------------------------------------- sealing
@@ -1317,7 +1332,7 @@ impl Draft {
         }
         match spot {
             Spot::Leaf(leaf) => self.store.seal_leaf(patch, &self.document, leaf, value, sealed),
-            Spot::Comment(comment) => patch.replace(comment.span, sealed),
+            Spot::Comment(comment) => self.store.seal_comment(patch, &self.document, comment, sealed),
         }
     }
 }
@@ -1397,7 +1412,7 @@ fn line_start(text: &[u8], offset: usize) -> &[u8] {
 fn open_spot(patch: &mut Patch, store: &dyn Store, document: &Document, spot: Spot<'_>, value: &Plaintext) {
     match spot {
         Spot::Leaf(leaf) => store.open_leaf(patch, document, leaf, value),
-        Spot::Comment(comment) => patch.replace(comment.span, SecretText::copy_of(value.expose())),
+        Spot::Comment(comment) => store.open_comment(patch, document, comment, value.expose()),
     }
 }
 

@@ -109,6 +109,11 @@ impl SecretBytes {
     pub fn into_text(mut self) -> SecretText {
         SecretText(std::mem::take(&mut self.0))
     }
+
+    /// Wipes the bytes now, for an owner who is not going to be dropped.
+    pub(crate) fn wipe(&mut self) {
+        self.0.zeroize();
+    }
 }
 
 /// A whole text that may hold secrets: a file read, an edited document, what helm is given.
@@ -185,6 +190,11 @@ impl SecretText {
         SecretBytes(std::mem::take(&mut self.0))
     }
 
+    /// Wipes the bytes now, for an owner who is not going to be dropped.
+    pub(crate) fn wipe(&mut self) {
+        self.0.zeroize();
+    }
+
     /// Length in bytes.
     pub fn len(&self) -> usize {
         self.0.len()
@@ -230,6 +240,14 @@ mod tests {
         wiped::<KeyPart>();
         wiped::<SecretBytes>();
         wiped::<SecretText>();
+    }
+
+    #[test]
+    fn nothing_is_left_of_what_is_wiped_early() {
+        let (mut bytes, mut text) = (SecretBytes::copy_of(b"abc"), SecretText::copy_of(b"abc"));
+        bytes.wipe();
+        text.wipe();
+        assert!(bytes.expose().is_empty() && text.is_empty());
     }
 
     #[test]

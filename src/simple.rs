@@ -97,7 +97,7 @@ pub fn decrypt(
     keyring: &Keyring,
     mac: MacCheck,
 ) -> Result<SecretText, SimpleError> {
-    open(text, store, keyring, mac)?.file.into_plain_text().map_err(SimpleError::Print)
+    open(text, store, keyring, mac)?.file.take_plain_text().map_err(SimpleError::Print)
 }
 
 /// A file that was encrypted.
@@ -226,15 +226,22 @@ impl Opened {
         text.map_err(SimpleError::Print)
     }
 
-    /// The plain text, as [`Opened::plain_text`], where nothing else is wanted of the file.
-    pub fn into_plain_text(self, printing: Printing) -> Result<SecretText, SimpleError> {
+    /// The plain text, as [`Opened::plain_text`], where nothing else is wanted of the file: what is one value is moved,
+    /// not copied.
+    pub fn take_plain_text(&mut self, printing: Printing) -> Result<SecretText, SimpleError> {
         if printing.store.format() != self.store.format() {
             return self.plain_text(printing);
         }
         match printing.reprint && self.store.envelope().is_none() {
             true => self.plain_text(printing),
-            false => self.file.into_plain_text().map_err(SimpleError::Print),
+            false => self.file.take_plain_text().map_err(SimpleError::Print),
         }
+    }
+
+    /// Wipes the key, the values and the text, and leaves the memory of the rest to the end of the process: see
+    /// [`OpenFile::wipe_and_leave`].
+    pub fn wipe_and_leave(self) {
+        self.file.wipe_and_leave();
     }
 
     /// What `path` names, as `--extract` prints it.

@@ -4,7 +4,7 @@
 //! (`16`, `True`, `x`) and back. Nothing else knows about spellings, so the type quirks of the sops
 //! format live in one place.
 
-use crate::secret::SecretBytes;
+use crate::secret::{SecretBytes, SecretText};
 
 /// The type of a value, as it is written in `ENC[…,type:…]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -87,6 +87,11 @@ impl Plaintext {
         self.bytes
     }
 
+    /// Wipes the value now, for an owner who is not going to be dropped.
+    pub(crate) fn wipe(&mut self) {
+        self.bytes.wipe();
+    }
+
     /// Whether the value is empty. The sops format leaves such values as they are.
     pub fn is_empty(&self) -> bool {
         self.bytes.expose().is_empty()
@@ -131,5 +136,81 @@ impl Tree {
             Tree::Map(entries) => entries.iter().find(|(k, _)| k == key).map(|(_, v)| v),
             _ => None,
         }
+    }
+}
+
+/// A value as text, for what knows nothing but text: dotenv, INI and environment variables. `None` is null.
+///
+/// SOPS 3.13: a boolean is `true` or `false`; a float has a point or an exponent, so that it cannot be taken for an
+/// integer; a time has no fractions of a second; null is `<nil>`.
+pub fn as_text(value: Option<&Plaintext>) -> SecretText {
+    let Some(value) = value else { return SecretText::copy_of(b"<nil>") };
+    let bytes = value.expose();
+    match (value.kind(), std::str::from_utf8(bytes)) {
+        (Kind::Bool, Ok(text)) => SecretText::new(text.to_ascii_lowercase().into_bytes()),
+        (Kind::Float, Ok(text)) => match text.parse() {
+            Ok(number) => SecretText::new(float_text(number).into_bytes()),
+            Err(_) => SecretText::copy_of(bytes),
+        },
+        (Kind::Time, Ok(text)) => {
+            let (seconds, fraction) = text.split_once('.').unwrap_or((text, ""));
+            let zone = fraction.trim_start_matches(|digit: char| digit.is_ascii_digit());
+            SecretText::new([seconds, zone].concat().into_bytes())
+        }
+        _ => SecretText::copy_of(bytes),
+    }
+}
+
+/// A float as Go's `%G` with all its digits, and with one decimal where that has neither point nor exponent.
+fn float_text(number: f64) -> String {
+    if number.is_nan() || number.is_infinite() {
+        return if number.is_nan() {
+            "NaN"
+        } else if number > 0.0 {
+            "+Inf"
+        } else {
+            "-Inf"
+        }
+        .to_owned();
+    }
+    let shortest = format!("{number:e}");
+    let (digits, exponent) = shortest.split_once('e').expect("this form has an exponent");
+    let exponent: i32 = exponent.parse().expect("it is a number");
+    match exponent {
+        -4..=5 if number.fract() == 0.0 => format!("{number:.1}"),
+        -4..=5 => number.to_string(),
+        _ => format!("{digits}E{}{:02}", if exponent < 0 { '-' } else { '+' }, exponent.abs()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_become_the_text_that_sops_makes_of_them() {
+        for (kind, canonical, expected) in [
+            (Kind::Float, "1", "1.0"),
+            (Kind::Float, "-0", "-0.0"),
+            (Kind::Float, "200000", "200000.0"),
+            (Kind::Float, "1000000", "1E+06"),
+            (Kind::Float, "1234567.5", "1.2345675E+06"),
+            (Kind::Float, "-20000000000", "-2E+10"),
+            (Kind::Float, "0.0001", "0.0001"),
+            (Kind::Float, "0.00001", "1E-05"),
+            (Kind::Float, "1.2345e-100", "1.2345E-100"),
+            (Kind::Float, "+Inf", "+Inf"),
+            (Kind::Float, "NaN", "NaN"),
+            (Kind::Bool, "True", "true"),
+            (Kind::Int, "-12", "-12"),
+            (Kind::Time, "2006-01-02T15:04:05.123+07:06", "2006-01-02T15:04:05+07:06"),
+            (Kind::Time, "2006-01-02T15:04:05.5Z", "2006-01-02T15:04:05Z"),
+            (Kind::Str, "a.b", "a.b"),
+        ] {
+            let value = Plaintext::new(kind, SecretBytes::copy_of(canonical.as_bytes()));
+            let text = as_text(Some(&value));
+            assert_eq!(String::from_utf8_lossy(text.expose()), expected);
+        }
+        assert_eq!(as_text(None).expose(), b"<nil>");
     }
 }

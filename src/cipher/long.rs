@@ -67,7 +67,7 @@ pub(crate) fn open_long<D: Send>(
     });
     let mut data = SecretBytes::new(data);
     let (len, digest) = opened?;
-    if !stream.is_authentic(&tag[..TAG_LEN]) {
+    if !stream.authenticates(&tag[..TAG_LEN]) {
         return Some(Err(OpenError::NotAuthentic));
     }
     data.truncate(len);
@@ -109,7 +109,7 @@ impl<'c> Stream<'c> {
     }
 
     /// Whether `tag` is that of all pieces, in a time that tells nothing.
-    fn is_authentic(mut self, tag: &[u8]) -> bool {
+    fn authenticates(mut self, tag: &[u8]) -> bool {
         self.hash.update(&[lengths(self.aad_bits, self.data_bits)]);
         let computed = self.hash.finalize();
         let pairs = computed.iter().zip(&self.mask).zip(tag);

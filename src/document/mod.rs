@@ -9,15 +9,19 @@ mod walk;
 
 pub use patch::{Origins, Patch};
 pub use tree::{
-    BlockShape, Branch, Chomp, Comment, Entry, Item, Key, Layout, Leaf, LeafStyle, List, Map, Node, Pair,
+    BlockShape, Branch, Chomp, Comment, CommentPart, Entry, Item, Key, Layout, Leaf, LeafStyle, List, Map,
+    MetadataKeys, Node, Pair,
 };
 pub use walk::{Place, Spot, WalkError, walk};
 
 use crate::key_path::{KeyPath, Step, TreePath};
-use crate::secret::SecretText;
+use crate::secret::{SecretBytes, SecretText};
 
 /// The name of the top-level entry that holds a sealed file's metadata.
 pub const METADATA_KEY: &str = "sops";
+
+/// What the keys of metadata start with in a format that has no maps.
+pub const METADATA_PREFIX: &str = "sops_";
 
 /// A parsed file: its text and the tree over it.
 pub struct Document {
@@ -27,12 +31,27 @@ pub struct Document {
     pub branches: Vec<Branch>,
     /// Aliases were written out while parsing, so `text` is not what was given.
     pub aliases_expanded: bool,
+    /// The comments that sops reads from several lines as one, as it reads them.
+    pub comment_texts: Vec<SecretBytes>,
 }
 
 impl Document {
     /// Whether the first document has a top-level `sops` entry.
     pub fn has_metadata(&self) -> bool {
         self.branches.first().is_some_and(|branch| branch.metadata().is_some())
+    }
+
+    /// Whether an entry under this top-level key is metadata.
+    pub fn names_metadata(&self, key: &str) -> bool {
+        self.branches.first().is_some_and(|branch| branch.metadata_keys.names(key))
+    }
+
+    /// A comment as sops reads it, without its marker.
+    pub fn comment_text(&self, comment: &Comment) -> &[u8] {
+        match comment.part {
+            CommentPart::First { text, .. } => self.comment_texts[text].expose(),
+            CommentPart::Whole | CommentPart::Other => comment.span.of(self.bytes()),
+        }
     }
 
     /// The bytes of the text.

@@ -1,6 +1,6 @@
 //! The tree over a text: maps, lists, leaves and comments as places.
 
-use super::METADATA_KEY;
+use super::{METADATA_KEY, METADATA_PREFIX};
 use crate::span::Span;
 
 /// One document of a file.
@@ -9,12 +9,34 @@ pub struct Branch {
     pub root: Map,
     /// Where the document ends: a new last entry of a block root goes here.
     pub end: usize,
+    /// Which of its entries are metadata.
+    pub metadata_keys: MetadataKeys,
 }
 
 impl Branch {
-    /// The `sops` entry.
+    /// The metadata: the `sops` entry, or the first of several.
     pub fn metadata(&self) -> Option<&Pair> {
-        self.root.pair(METADATA_KEY)
+        self.root.pairs().find(|pair| self.metadata_keys.names(&pair.key.name))
+    }
+}
+
+/// Which top-level keys a format keeps for the metadata.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum MetadataKeys {
+    /// One entry called `sops` that holds all of it.
+    #[default]
+    Entry,
+    /// Every entry that starts with `sops_`, in a format that has no maps.
+    Prefix,
+}
+
+impl MetadataKeys {
+    /// Whether the entry under this top-level key is metadata.
+    pub fn names(self, key: &str) -> bool {
+        match self {
+            MetadataKeys::Entry => key == METADATA_KEY,
+            MetadataKeys::Prefix => key.starts_with(METADATA_PREFIX),
+        }
     }
 }
 
@@ -217,4 +239,23 @@ pub struct Comment {
     pub in_list: bool,
     /// Whether sops drops this comment when it reads the file. It is sealed all the same.
     pub unseen: bool,
+    /// Whether sops takes it together with others.
+    pub part: CommentPart,
+}
+
+/// How a line of comment belongs to those around it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CommentPart {
+    /// sops reads it as a comment of its own.
+    #[default]
+    Whole,
+    /// The first of several lines that sops reads as one comment.
+    First {
+        /// Which of [`Document::comment_texts`](super::Document::comment_texts) is all of it.
+        text: usize,
+        /// How many lines follow.
+        others: usize,
+    },
+    /// A further line of such a comment. It is sealed in its place too, where sops passes over it.
+    Other,
 }

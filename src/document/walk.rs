@@ -1,6 +1,6 @@
 //! Leaves and comments in the order in which the MAC takes them.
 
-use super::{Comment, Document, Entry, Item, Leaf, List, METADATA_KEY, Map, Node};
+use super::{Comment, Document, Entry, Item, Leaf, List, Map, MetadataKeys, Node, Pair};
 use crate::key_path::KeyPath;
 use crate::selection::{CommentStack, Scope, Selection};
 
@@ -32,9 +32,9 @@ pub fn walk<'d, E: From<WalkError>>(
     visit: impl FnMut(Place<'_, 'd>) -> Result<(), E>,
 ) -> Result<(), E> {
     let comments = CommentStack::new(selection);
-    let mut walker = Walker { text: document.bytes(), path: KeyPath::root(), selection, comments, visit };
+    let mut walker = Walker { document, path: KeyPath::root(), selection, comments, visit };
     for branch in &document.branches {
-        walker.map(&branch.root, selection.root(), true)?;
+        walker.map(&branch.root, selection.root(), Some(branch.metadata_keys))?;
     }
     Ok(())
 }
@@ -54,7 +54,7 @@ pub enum WalkError {
 }
 
 struct Walker<'s, 'd, F> {
-    text: &'d [u8],
+    document: &'d Document,
     path: KeyPath,
     selection: &'s Selection,
     comments: CommentStack<'s>,
@@ -62,12 +62,19 @@ struct Walker<'s, 'd, F> {
 }
 
 impl<'d, F> Walker<'_, 'd, F> {
-    fn map<E: From<WalkError>>(&mut self, map: &'d Map, scope: Scope, at_root: bool) -> Result<(), E>
+    fn map<E: From<WalkError>>(
+        &mut self,
+        map: &'d Map,
+        scope: Scope,
+        metadata_keys: Option<MetadataKeys>,
+    ) -> Result<(), E>
     where
         F: FnMut(Place<'_, 'd>) -> Result<(), E>,
     {
         self.comments.enter();
-        let metadata = if at_root { map.pair(METADATA_KEY).map(|pair| pair.span) } else { None };
+        let is_metadata = |pair: &Pair| metadata_keys.is_some_and(|keys| keys.names(&pair.key.name));
+        let block = metadata_keys.filter(|keys| *keys == MetadataKeys::Entry);
+        let metadata = block.and_then(|_| map.pairs().find(|pair| is_metadata(pair))).map(|pair| pair.span);
         let in_metadata = |comment: &Comment| {
             metadata.is_some_and(|span| span.start <= comment.span.start && comment.span.end <= span.end)
         };
@@ -76,7 +83,7 @@ impl<'d, F> Walker<'_, 'd, F> {
                 // Comes and goes with the metadata.
                 Entry::Comment(comment) if in_metadata(comment) => {}
                 Entry::Comment(comment) => self.comment(comment, scope)?,
-                Entry::Pair(pair) if at_root && pair.key.name == METADATA_KEY => {}
+                Entry::Pair(pair) if is_metadata(pair) => {}
                 Entry::Pair(pair) => {
                     if !pair.key.is_text {
                         let (key, path) = (pair.key.name.clone(), self.path.clone());
@@ -104,7 +111,7 @@ impl<'d, F> Walker<'_, 'd, F> {
                 Item::Value { node: Node::Leaf(leaf), .. } if leaf.sealed_comment => {
                     // sops: takes it for a value here, so that what follows a comment which stays in clear and one
                     // which is sealed does not open again (getsops/sops#2281).
-                    self.comments.comment(&String::from_utf8_lossy(leaf.span.of(self.text)));
+                    self.comments.comment(&String::from_utf8_lossy(leaf.span.of(self.document.bytes())));
                     let selected = self.selection.selects_comment_in(scope, &self.comments);
                     (self.visit)(Place { spot: Spot::Leaf(leaf), path: &self.path, selected })?;
                 }
@@ -123,7 +130,7 @@ impl<'d, F> Walker<'_, 'd, F> {
         F: FnMut(Place<'_, 'd>) -> Result<(), E>,
     {
         match node {
-            Node::Map(map) => self.map(map, scope, false),
+            Node::Map(map) => self.map(map, scope, None),
             Node::List(list) => self.list(list, scope),
             Node::Leaf(leaf) => {
                 let selected = self.selection.selects_value_in(scope, &self.comments);
@@ -136,7 +143,7 @@ impl<'d, F> Walker<'_, 'd, F> {
     where
         F: FnMut(Place<'_, 'd>) -> Result<(), E>,
     {
-        let text = String::from_utf8_lossy(comment.span.of(self.text));
+        let text = String::from_utf8_lossy(self.document.comment_text(comment));
         if comment.unseen {
             // sops never reads it, so it decides about nothing else; it is judged by itself.
             let selected = self.selection.selects_comment_in(scope, &self.comments);

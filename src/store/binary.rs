@@ -6,7 +6,9 @@
 
 use super::json::Json;
 use super::{Content, Edit, EditError, Format, Line, ParseError, PrintError, Store, Style};
-use crate::document::{Branch, Document, Entry, Key, Layout, Leaf, LeafStyle, Map, Node, Pair, Patch};
+use crate::document::{
+    Branch, Document, Entry, Key, Layout, Leaf, LeafStyle, Map, MetadataKeys, Node, Pair, Patch,
+};
 use crate::key_path::TreePath;
 use crate::secret::{SecretBytes, SecretText};
 use crate::span::Span;
@@ -47,7 +49,8 @@ impl Store for Binary {
         let key = Key { name: DATA_KEY.to_owned(), span: Span::at(0), is_text: true };
         let pair = Pair { key, value: Node::Leaf(leaf), span };
         let root = Map { entries: vec![Entry::Pair(pair)], span, layout: Layout::Flow };
-        Ok(Document { branches: vec![Branch { root, end: span.end }], text, aliases_expanded: false })
+        let branch = Branch { root, end: span.end, metadata_keys: MetadataKeys::Entry };
+        Ok(Document { text, branches: vec![branch], aliases_expanded: false, comment_texts: Vec::new() })
     }
 
     fn envelope(&self) -> Option<&'static dyn Store> {

@@ -1,7 +1,7 @@
 //! What a file holds, without the format it stands in: what one store reads and another prints.
 
 use super::{ParseError, Store};
-use crate::document::{Comment, Document, Entry, Item, Node};
+use crate::document::{Comment, CommentPart, Document, Entry, Item, Node};
 use crate::secret::SecretBytes;
 use crate::value::{Plaintext, Tree};
 
@@ -41,6 +41,8 @@ pub struct Remark {
     pub text: SecretBytes,
     /// Whether it stands behind a value on the same line.
     pub inline: bool,
+    /// Whether sops drops it.
+    pub unseen: bool,
 }
 
 impl<'a> From<&'a Tree> for Content<'a> {
@@ -99,7 +101,10 @@ impl Content<'static> {
         entries: &[Entry],
         store: &dyn Store,
     ) -> Result<Vec<Line<'static>>, ParseError> {
-        let lines = entries.iter().map(|entry| match entry {
+        // Further lines of a comment are in the text of the first one.
+        let is_other =
+            |entry: &&Entry| matches!(entry, Entry::Comment(comment) if comment.part == CommentPart::Other);
+        let lines = entries.iter().filter(|entry| !is_other(entry)).map(|entry| match entry {
             Entry::Comment(comment) => Ok(Line::Comment(Remark::of(document, comment))),
             Entry::Pair(pair) => {
                 let value = Self::of_node(document, &pair.value, store)?;
@@ -112,6 +117,7 @@ impl Content<'static> {
 
 impl Remark {
     fn of(document: &Document, comment: &Comment) -> Self {
-        Self { text: SecretBytes::copy_of(comment.span.of(document.bytes())), inline: comment.inline }
+        let text = SecretBytes::copy_of(document.comment_text(comment));
+        Self { text, inline: comment.inline, unseen: comment.unseen }
     }
 }

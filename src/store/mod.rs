@@ -2,12 +2,15 @@
 
 pub mod binary;
 mod content;
+pub mod dotenv;
+mod flat;
+pub mod ini;
 pub mod json;
 pub mod yaml;
 
 pub use content::{Content, Element, Line, Remark};
 
-use crate::document::{Document, Leaf, Patch};
+use crate::document::{Comment, Document, Leaf, Patch};
 use crate::key_path::TreePath;
 use crate::secret::SecretText;
 use crate::span::{Position, Span};
@@ -75,6 +78,26 @@ pub trait Store: Sync {
     fn check(&self, value: &Plaintext) -> Result<(), PrintError> {
         let _ = value;
         Ok(())
+    }
+
+    /// Whether a comment of this format can have this text.
+    fn holds_comment(&self, text: &[u8]) -> bool {
+        !text.iter().any(|byte| matches!(byte, b'\n' | b'\r'))
+    }
+
+    /// Puts the sealed form of a comment in its place.
+    fn seal_comment(&self, patch: &mut Patch, _document: &Document, comment: &Comment, sealed: &str) {
+        patch.replace(comment.span, sealed);
+    }
+
+    /// Puts the text of a comment, which the format can hold, in the place of its sealed form.
+    fn open_comment(&self, patch: &mut Patch, _document: &Document, comment: &Comment, text: &[u8]) {
+        patch.replace(comment.span, SecretText::copy_of(text));
+    }
+
+    /// `value` as it can stand at `path` in this format, which may know fewer kinds of values.
+    fn adapted(&self, _path: &TreePath, value: &Tree) -> Result<Tree, PrintError> {
+        Ok(value.copy())
     }
 
     /// The metadata of the first document as a tree.
@@ -230,8 +253,9 @@ impl Format {
         match self {
             Format::Yaml => Some(&yaml::Yaml),
             Format::Json => Some(&json::Json),
+            Format::Dotenv => Some(&dotenv::Dotenv),
+            Format::Ini => Some(&ini::Ini),
             Format::Binary => Some(&binary::Binary),
-            Format::Dotenv | Format::Ini => None,
         }
     }
 }

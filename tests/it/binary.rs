@@ -17,7 +17,7 @@ fn with_key<R>(sealed: &[u8], work: impl FnOnce(OpenFile, &DataKey) -> R) -> R {
 }
 
 fn plain(sealed: &[u8]) -> Vec<u8> {
-    open_in(Format::Binary, sealed).unwrap().into_plain_text().unwrap().expose().to_vec()
+    open_in(Format::Binary, sealed).unwrap().take_plain_text().unwrap().expose().to_vec()
 }
 
 #[test]

@@ -29,6 +29,8 @@ mod layouts;
 mod links;
 mod manual;
 #[cfg(feature = "peers")]
+mod old_files;
+#[cfg(feature = "peers")]
 mod pgp;
 #[cfg(feature = "peers")]
 mod readme;

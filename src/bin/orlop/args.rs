@@ -80,10 +80,27 @@ impl Command {
             _ => HelmWords::augment_args(command),
         })
     }
+
+    /// The command that was called `name`, from what its options alone made of its words.
+    pub(crate) fn of_matches(name: &str, matches: &mut ArgMatches) -> Result<Self, clap::Error> {
+        Ok(match name {
+            "decrypt" => Command::Decrypt(Decrypt::from_arg_matches_mut(matches)?),
+            "encrypt" => Command::Encrypt(Encrypt::from_arg_matches_mut(matches)?),
+            "edit" => Command::Edit(Edit::from_arg_matches_mut(matches)?),
+            "set" => Command::Set(Set::from_arg_matches_mut(matches)?),
+            "unset" => Command::Unset(Unset::from_arg_matches_mut(matches)?),
+            "rotate" => Command::Rotate(Rotate::from_arg_matches_mut(matches)?),
+            "updatekeys" => Command::Updatekeys(Updatekeys::from_arg_matches_mut(matches)?),
+            "filestatus" => Command::Filestatus(Filestatus::from_arg_matches_mut(matches)?),
+            "explain" => Command::Explain(Explain::from_arg_matches_mut(matches)?),
+            "generate" => Command::Generate(Generate::from_arg_matches_mut(matches)?),
+            _ => Command::Helm(HelmWords::from_arg_matches_mut(matches)?),
+        })
+    }
 }
 
 /// Options that count for every command; they stand before it.
-#[derive(Args, Clone)]
+#[derive(Args, Clone, Default)]
 pub(crate) struct Globals {
     /// The config file, instead of the nearest .sops.yaml [env: SOPS_CONFIG]
     #[arg(long, value_name = "PATH")]
@@ -94,6 +111,18 @@ pub(crate) struct Globals {
     /// Compute the MAC over encrypted values only
     #[arg(long)]
     pub(crate) mac_only_encrypted: bool,
+}
+
+/// What counts before a command when no option stands there: options that variables stand in for, for a command or
+/// because the variable can be wrong. [`Legacy`] has them too, among many that take longer to build than most runs.
+#[derive(Args)]
+pub(crate) struct Surroundings {
+    #[command(flatten)]
+    pub(crate) globals: Globals,
+    #[arg(long, hide = true)]
+    pub(crate) disable_version_check: bool,
+    #[command(flatten)]
+    pub(crate) services: Services,
 }
 
 /// How files are read and written.
@@ -535,5 +564,25 @@ mod tests {
             };
             assert_eq!(options(&alone), options(known), "{}", known.get_name());
         }
+    }
+
+    #[test]
+    fn every_variable_that_can_be_wrong_is_read_before_a_command() {
+        use crate::argv::{Grammar, Takes};
+        let (whole, few) = (
+            Legacy::augment_args(clap::Command::new("orlop")),
+            Surroundings::augment_args(clap::Command::new("orlop")),
+        );
+        let few = Grammar::of(&few, variable_of);
+        let mut found = 0;
+        for flag in &Grammar::of(&whole, variable_of).flags {
+            let can_be_wrong = flag.variable.is_some() && matches!(flag.takes, Takes::Bool | Takes::Number);
+            if can_be_wrong || flag.long == "config" {
+                let same = few.flags.iter().any(|other| other.long == flag.long && other.takes == flag.takes);
+                assert!(same, "{}", flag.long);
+                found += 1;
+            }
+        }
+        assert_eq!(found, 3);
     }
 }

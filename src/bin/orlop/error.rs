@@ -212,6 +212,7 @@ fn change(error: FileError) -> CommandError {
         FileError::Edit(error @ (EditError::WholeFile | EditError::RootIsMap | EditError::IsComment)) => {
             CommandError::new(Kind::InvalidSetFormat, error.to_string())
         }
+        FileError::Print(error) => CommandError::new(Kind::ErrorDumpingTree, error.to_string()),
         FileError::Edit(error @ EditError::NoRoom) => {
             CommandError::new(Kind::ErrorEncryptingTree, error.to_string())
                 .hint("`orlop edit` shows the place as it is; write it another way there")

@@ -1,6 +1,8 @@
 //! From bytes to a tree of places.
 
-use crate::document::{Branch, Document, Entry, Item, Key, Layout, Leaf, LeafStyle, List, Map, Node, Pair};
+use crate::document::{
+    Branch, Document, Entry, Item, Key, Layout, Leaf, LeafStyle, List, Map, MetadataKeys, Node, Pair,
+};
 use crate::secret::SecretText;
 use crate::span::Span;
 use crate::store::ParseError;
@@ -16,7 +18,7 @@ const MAX_DEPTH: usize = 250;
 /// values, so both are errors here.
 pub(super) fn parse(text: SecretText) -> Result<Document, ParseError> {
     let branch = Parser { text: text.expose(), at: 0, depth: 0 }.file()?;
-    Ok(Document { text, branches: vec![branch], aliases_expanded: false })
+    Ok(Document { text, branches: vec![branch], aliases_expanded: false, comment_texts: Vec::new() })
 }
 
 struct Parser<'t> {
@@ -55,7 +57,7 @@ impl Parser<'_> {
         if self.at < self.text.len() {
             return Err(self.error("something follows the JSON object; sops would drop it"));
         }
-        Ok(Branch { root, end: self.text.len() })
+        Ok(Branch { root, end: self.text.len(), metadata_keys: MetadataKeys::Entry })
     }
 
     fn error(&self, problem: &str) -> ParseError {

@@ -318,9 +318,11 @@ fn remove_branch_metadata(patch: &mut Patch, document: &Document, branch: &Branc
                 root.pairs().take_while(|other| other.span != pair.span).last().is_some_and(ends_in_keep);
             let end = if keeps && text[end..].trim_ascii().is_empty() { text.len() } else { end };
             let at_open_end = end == text.len() && !ends_line(text);
-            let lines = text[..start].split(|byte| matches!(byte, b'\n' | b'\r'));
-            let is_marked = document.branches.len() > 1 || lines.into_iter().any(|l| l.starts_with(b"---"));
-            if others == 0 && !(has_comments(root) && is_marked) {
+            let is_marked = || {
+                let mut lines = text[..start].split(|byte| matches!(byte, b'\n' | b'\r'));
+                document.branches.len() > 1 || lines.any(|line| line.starts_with(b"---"))
+            };
+            if others == 0 && !(has_comments(root) && is_marked()) {
                 // sops: a document with nothing in it is printed as an empty map. Comments alone are none.
                 patch.replace(Span::new(start, end), format!("{{}}{}", line_break(text)));
             } else if at_open_end {

@@ -240,13 +240,28 @@ pub(crate) fn normal_style(text: &str, flow: bool) -> Style {
 
 /// Whether a text is plain at first sight, as most are: letters and digits behind a letter that no special word
 /// starts with.
-fn is_ordinary_word(text: &[u8]) -> bool {
+pub(crate) fn is_ordinary_word(text: &[u8]) -> bool {
     let starts_special_word = |byte: u8| b"yYnNtTfFoO".contains(&byte);
     text.first().is_some_and(|&first| first.is_ascii_alphabetic() && !starts_special_word(first))
-        && text
-            .iter()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'/' | b'@' | b'-'))
+        && text.iter().all(|&byte| IS_IN_ORDINARY_WORDS[byte as usize])
 }
+
+/// A table, for every key and every opened text is looked at.
+static IS_IN_ORDINARY_WORDS: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        table[byte] = (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let others = b"_./@-";
+    let mut at = 0;
+    while at < others.len() {
+        table[others[at] as usize] = true;
+        at += 1;
+    }
+    table
+};
 
 /// Whether a scalar in this style reads back as exactly this text.
 ///

@@ -9,7 +9,8 @@ use super::scalar;
 use super::scan::{Lines, ScanError};
 use super::spell;
 use crate::document::{
-    Branch, Comment, Document, Entry, Item, Key, Layout, Leaf, LeafStyle, List, Map, Node, Pair,
+    Branch, Comment, CommentPart, Document, Entry, Item, Key, Layout, Leaf, LeafStyle, List, Map,
+    MetadataKeys, Node, Pair,
 };
 use crate::secret::SecretText;
 use crate::span::{Position, Span};
@@ -36,7 +37,7 @@ pub(super) fn read(text: SecretText) -> Result<Read, ParseError> {
         branches.push(builder.branch(document)?);
     }
     builder.file_unseen_comments(&mut branches);
-    Ok(Read::Document(Document { branches, text, aliases_expanded: false }))
+    Ok(Read::Document(Document { branches, text, aliases_expanded: false, comment_texts: Vec::new() }))
 }
 
 /// Parses a text into nodes.
@@ -234,7 +235,11 @@ impl Builder<'_> {
         }
         self.map_comments(&mut entries, &foot, false);
         self.map_comments(&mut entries, &document.foot, false);
-        Ok(Branch { root: Map { entries, span, layout }, end: document.end })
+        Ok(Branch {
+            root: Map { entries, span, layout },
+            end: document.end,
+            metadata_keys: MetadataKeys::Entry,
+        })
     }
 
     /// SOPS 3.13 (stores/yaml): comments of the key, then those of a scalar value, then the pair, then the feet.
@@ -265,8 +270,11 @@ impl Builder<'_> {
     fn is_text_key(&self, key: &Parsed) -> bool {
         match (&key.content, key.extras().tag.as_deref()) {
             (Content::Scalar { style: LeafStyle::Plain, .. }, None | Some("!")) => {
-                let text = String::from_utf8_lossy(key.span.of(self.text));
-                matches!(scalar::resolve(&text), scalar::Resolved::Str | scalar::Resolved::Merge)
+                let written = key.span.of(self.text);
+                let is_text = |text: &str| {
+                    matches!(scalar::resolve(text), scalar::Resolved::Str | scalar::Resolved::Merge)
+                };
+                scalar::is_ordinary_word(written) || is_text(&String::from_utf8_lossy(written))
             }
             (Content::Scalar { .. }, Some("!!int" | "!!float" | "!!bool" | "!!null" | "!!timestamp")) => {
                 false
@@ -346,7 +354,13 @@ impl Builder<'_> {
     fn comment(&mut self, line: usize, inline: bool, in_list: bool) -> Comment {
         self.seen[line] = true;
         let span = self.comment_lines[line];
-        Comment { span: Span::new(span.start + 1, span.end), inline, in_list, unseen: false }
+        Comment {
+            span: Span::new(span.start + 1, span.end),
+            inline,
+            in_list,
+            unseen: false,
+            part: CommentPart::Whole,
+        }
     }
 
     /// Files the comments that go-yaml drops under the innermost collection around them: sops never sees them,
@@ -407,7 +421,7 @@ fn file_into_node<'u>(node: &mut Node, unseen: &'u [Span], before: &mut Vec<Span
 }
 
 fn unseen_comment(span: Span) -> Comment {
-    Comment { span, inline: false, in_list: false, unseen: true }
+    Comment { span, inline: false, in_list: false, unseen: true, part: CommentPart::Whole }
 }
 
 fn layout_of(layout: ParsedLayout) -> Layout {

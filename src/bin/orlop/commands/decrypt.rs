@@ -20,13 +20,15 @@ pub(crate) fn run(context: &Context, args: Decrypt) -> Result<(), CommandError> 
     let title = source.title().to_owned();
     let (text, sink) = source.read()?;
     let failed = |error: simple::SimpleError| CommandError::from(error).doing("decrypt", &title);
-    let opened = simple::open(text, store, &keyring, mac_check(args.mac.ignore_mac)).map_err(failed)?;
+    let mut opened = simple::open(text, store, &keyring, mac_check(args.mac.ignore_mac)).map_err(failed)?;
     ui::warn_odd_comments(&title, opened.odd_comments());
     let plain = match path {
         Some(path) => opened.extract(&path, printing),
-        None => opened.into_plain_text(printing),
+        None => opened.take_plain_text(printing),
     };
-    sink.write(&plain.map_err(failed)?)
+    sink.write(&plain.map_err(failed)?)?;
+    opened.wipe_and_leave();
+    Ok(())
 }
 
 /// What `--ignore-mac` means.
