@@ -76,7 +76,7 @@ impl Store for Json {
     }
 
     fn spells(&self, spelling: &[u8], value: &Plaintext) -> bool {
-        matches!(text::read(spelling), Ok(Some(read)) if read == *value)
+        parse::is_scalar(spelling) && matches!(text::read(spelling), Ok(Some(read)) if read == *value)
     }
 
     fn check(&self, value: &Plaintext) -> Result<(), PrintError> {
