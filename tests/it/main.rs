@@ -1,5 +1,7 @@
 //! The suite that needs the built binary, one module a subject.
 
+#[cfg(feature = "peers")]
+mod binary;
 mod cli;
 mod cli_bad_input;
 mod cli_crypt;
@@ -19,6 +21,8 @@ mod generate;
 mod helm;
 #[cfg(feature = "peers")]
 mod interop;
+#[cfg(feature = "peers")]
+mod json;
 #[cfg(feature = "peers")]
 mod kube;
 mod layouts;

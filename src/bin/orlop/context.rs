@@ -122,7 +122,7 @@ impl Context {
     ) -> Result<(Style, bool), CommandError> {
         let stores = config.map(Config::stores).unwrap_or_default();
         let asked = self.globals.indent;
-        let refused = |reason: &str| Err(CommandError::new(Kind::Generic, reason));
+        let refused = |kind, reason: &str| Err(CommandError::new(kind, reason));
         let style = match format {
             Format::Json | Format::Binary => {
                 let configured =
@@ -131,7 +131,12 @@ impl Context {
                     -1 => Style { indent: 0, tabs: true },
                     columns => match usize::try_from(columns) {
                         Ok(indent) => Style { indent, tabs: false },
-                        Err(_) => return refused("the indentation of JSON cannot be less than -1"),
+                        Err(_) => {
+                            return refused(
+                                Kind::ErrorDumpingTree,
+                                "the indentation of JSON cannot be less than -1",
+                            );
+                        }
                     },
                 }
             }
@@ -139,7 +144,7 @@ impl Context {
                 match usize::try_from(asked.unwrap_or(stores.yaml_indent)) {
                     Ok(0) => Style { indent: 4, tabs: false },
                     Ok(indent) => Style { indent, tabs: false },
-                    Err(_) => return refused("the indentation of YAML cannot be negative"),
+                    Err(_) => return refused(Kind::Generic, "the indentation of YAML cannot be negative"),
                 }
             }
         };
@@ -189,10 +194,9 @@ pub(crate) fn store_for(
     let format = named.and_then(Format::from_name).unwrap_or_else(by_path);
     format.store().ok_or_else(|| {
         let of = path.map(|path| format!(" ({})", path.display())).unwrap_or_default();
-        let message =
-            format!("this version reads and writes YAML only, not the format {}{of}", format.name());
+        let message = format!("this version does not read or write the format {}{of} yet", format.name());
         CommandError::new(Kind::Generic, message)
-            .hint("if it is YAML, say so: --input-type yaml --output-type yaml")
+            .hint("if it is another one, say so: --input-type yaml --output-type yaml")
     })
 }
 

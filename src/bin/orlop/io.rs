@@ -52,7 +52,19 @@ pub(crate) fn read_stdin() -> Result<SecretText, CommandError> {
     if io::stdin().is_terminal() {
         ui::note("reading from the terminal; Ctrl+D on a line of its own ends the input");
     }
-    SecretText::read_from(&mut io::stdin().lock(), 0).map_err(|error| CommandError::reading("stdin", &error))
+    SecretText::read_from(&mut io::stdin().lock(), stdin_size())
+        .map_err(|error| CommandError::reading("stdin", &error))
+}
+
+/// How much there is to read, where stdin is a file.
+fn stdin_size() -> usize {
+    #[cfg(unix)]
+    if let Ok(stat) = rustix::fs::fstat(rustix::stdio::stdin())
+        && rustix::fs::FileType::from_raw_mode(stat.st_mode).is_file()
+    {
+        return usize::try_from(stat.st_size).unwrap_or(0);
+    }
+    0
 }
 
 /// A file that is going to be replaced: read, locked against others that do the same, and known again.
