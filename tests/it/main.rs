@@ -12,6 +12,7 @@ mod cli_set;
 mod cli_sops;
 #[cfg(feature = "peers")]
 mod edits;
+mod formats;
 #[cfg(feature = "peers")]
 mod generate;
 #[cfg(feature = "peers")]

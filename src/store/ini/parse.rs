@@ -202,14 +202,10 @@ impl Reader<'_> {
     /// The entries for the lines of one comment.
     fn comments(&mut self, pieces: &[Piece]) -> Vec<Entry> {
         let Some((&first, others)) = pieces.split_first() else { return Vec::new() };
-        let start = first.start + marker_len(first.of(self.text));
-        let mut comment = Comment {
-            span: Span::new(start, first.end.max(start)),
-            inline: false,
-            in_list: false,
-            unseen: false,
-            part: CommentPart::Whole,
-        };
+        let span = text_of(self.text, first);
+        let start = span.start;
+        let mut comment =
+            Comment { span, inline: false, in_list: false, unseen: false, part: CommentPart::Whole };
         if let Some((&last, between)) = others.split_last() {
             let mut whole = SecretText::default();
             whole.push(&self.text[start..end_of_line(self.text, first.start)]);
@@ -220,9 +216,11 @@ impl Reader<'_> {
             comment.part = CommentPart::First { text: self.comment_texts.len(), others: others.len() };
             self.comment_texts.push(SecretBytes::copy_of(whole.expose()));
         }
-        let others = others.iter().map(|piece| {
-            let span = Span::new(piece.start + 1, piece.end);
-            Comment { span, unseen: true, part: CommentPart::Other, ..comment }
+        let others = others.iter().map(|piece| Comment {
+            span: text_of(self.text, *piece),
+            unseen: true,
+            part: CommentPart::Other,
+            ..comment
         });
         std::iter::once(comment).chain(others).map(Entry::Comment).collect()
     }
@@ -238,6 +236,11 @@ impl Reader<'_> {
 fn unseen_comment(piece: Piece) -> Entry {
     let span = Span::new(piece.start + 1, piece.end);
     Entry::Comment(Comment { span, inline: false, in_list: false, unseen: true, part: CommentPart::Whole })
+}
+
+/// The text of a line of comment, without what sops removes before it.
+fn text_of(text: &[u8], piece: Piece) -> Span {
+    Span::new(piece.start + marker_len(piece.of(text)), piece.end)
 }
 
 /// Length of what sops removes before the text of a comment.

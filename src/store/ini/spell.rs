@@ -274,8 +274,8 @@ pub(super) fn open_comment(patch: &mut Patch, document: &Document, comment: &Com
         let behind_header = around.empty_behind_header();
         if lines.len() == others + 1 {
             patch.replace(comment.span, trimmed(lines[0]));
-            if let (Some(marker), Some([_, last @ ..])) = (behind_header, lines.last()) {
-                patch.replace(Span::at(marker.start + 1), trimmed(last));
+            if let (Some(marker), Some(last)) = (behind_header, lines.last()) {
+                patch.replace(Span::at(marker.end), trimmed(&last[marker_len(last)..]));
             }
             return;
         }
