@@ -16,6 +16,8 @@ mod formats;
 #[cfg(feature = "peers")]
 mod generate;
 #[cfg(feature = "peers")]
+mod generate_flat;
+#[cfg(feature = "peers")]
 mod helm;
 #[cfg(feature = "peers")]
 mod interop;
