@@ -30,6 +30,8 @@ mod manual;
 #[cfg(feature = "peers")]
 mod old_files;
 #[cfg(feature = "peers")]
+mod pairs;
+#[cfg(feature = "peers")]
 mod pgp;
 #[cfg(feature = "peers")]
 mod readme;
