@@ -4,7 +4,7 @@ use orlop::document::{Spot, WalkError, walk};
 use orlop::store::{Format, Store};
 use orlop::{
     DataKey, FileError, KeyGroup, MasterKey, Metadata, OpenFile, PlainFile, SealedFile, SecretText,
-    Selection, SelectionRule,
+    Selection, SelectionRule, Tree, TreePath,
 };
 
 use crate::support::{STYLE, keyring, recipient, testdata};
@@ -182,6 +182,217 @@ fn nothing_that_is_selected_stays_in_clear() {
                 Ok(())
             })
             .unwrap();
+        }
+    }
+}
+
+// ---------------------------------------------------------------- changes
+
+/// The lines of `after` that are not in `before`, the time and the MAC aside.
+fn new_lines(before: &[u8], after: &[u8]) -> Vec<String> {
+    let before = lossy(before);
+    let is_known = |line: &&str| before.split('\n').any(|known| known == *line);
+    let is_of_metadata = |line: &&str| {
+        let line = line.strip_prefix("sops_").unwrap_or(line);
+        line.starts_with("lastmodified") || line.starts_with("mac")
+    };
+    let after = lossy(after);
+    after.split('\n').filter(|line| !is_known(line) && !is_of_metadata(line)).map(str::to_owned).collect()
+}
+
+fn set(format: Format, sealed: &[u8], path: &str, value: &str) -> Result<Option<Vec<u8>>, FileError> {
+    let (file, key) = open(format, sealed)?;
+    let path = TreePath::parse(path).unwrap();
+    Ok(file.set(&key, &path, &Tree::text(value), STYLE)?.map(|text| text.expose().to_vec()))
+}
+
+fn unset(format: Format, sealed: &[u8], path: &str) -> Result<Vec<u8>, FileError> {
+    let (file, key) = open(format, sealed)?;
+    let path = TreePath::parse(path).unwrap();
+    Ok(file.unset(&key, &path, STYLE)?.unwrap().expose().to_vec())
+}
+
+/// Every file of the corpora, sealed.
+fn sealed_corpora() -> Vec<(Format, String, Vec<u8>, Vec<u8>)> {
+    let mut files = Vec::new();
+    for (format, folder, ending) in FORMATS {
+        for (name, text) in corpus(folder, ending) {
+            let sealed = seal(format, &text, SelectionRule::default(), false).unwrap();
+            files.push((format, name, text, sealed));
+        }
+    }
+    files
+}
+
+#[test]
+fn a_new_key_adds_its_line_and_goes_without_a_trace() {
+    for (format, name, text, sealed) in sealed_corpora() {
+        let (path, lines) = match format {
+            Format::Dotenv => (r#"["ORLOP NEW"]"#, 1),
+            _ => (r#"["orlop new"]["k"]"#, 2),
+        };
+        let with = set(format, &sealed, path, "new = value").unwrap().expect("something changed");
+        // A text without a last line break has one in the middle now.
+        let ends_line = text.is_empty() || text.ends_with(b"\n");
+        // Comments at the end of the file belong to the last section, which is another one now.
+        let mut new = new_lines(&sealed, &with);
+        new.retain(|line| !line.contains(",type:comment]"));
+        assert_eq!(new.len(), lines, "{name}: {new:?}");
+        let mut now = values(format, &plain(format, &with).unwrap());
+        now.retain(|(path, _)| !path.to_lowercase().contains("orlop new"));
+        assert_eq!(now, values(format, &plain(format, &sealed).unwrap()), "{name}");
+        let without = unset(format, &with, path).unwrap();
+        if format == Format::Dotenv && ends_line {
+            assert_eq!(new_lines(&sealed, &without), Vec::<String>::new(), "{name}");
+            assert_eq!(
+                lossy(&plain(format, &without).unwrap()),
+                lossy(&plain(format, &sealed).unwrap()),
+                "{name}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_changed_value_changes_its_line_and_no_other() {
+    for (format, name, _, sealed) in sealed_corpora() {
+        if name == "invalid-utf8" {
+            continue; // a value of a command is text
+        }
+        let before = values(format, &plain(format, &sealed).unwrap());
+        for (at, (path, value)) in before.iter().enumerate().take(4) {
+            // Of keys that are there twice only the first can be named.
+            if before.iter().position(|(other, _)| other == path) != Some(at) || path.contains('\\') {
+                continue;
+            }
+            assert!(
+                set(format, &sealed, path, value).unwrap_or(None).is_none() || value.contains("\\n"),
+                "{name}"
+            );
+            let changed = set(format, &sealed, path, "it's \"new\"; # `all` of it ");
+            if name == "comment-behind-multi-line" {
+                // sops would not see the comment behind a value that is on one line now.
+                assert!(changed.is_err(), "{name} {path}");
+                continue;
+            }
+            let changed = changed.unwrap_or_else(|error| panic!("{name} {path}: {error}")).unwrap();
+            let lines = new_lines(&sealed, &changed);
+            let is_clear = path.contains("_unencrypted") || lines.concat().contains("ENC[");
+            assert!(lines.len() <= 1 && is_clear, "{name} {path}: {lines:?}");
+            let mut expected = before.clone();
+            expected[at].1 = "it's \"new\"; # `all` of it ".to_owned();
+            assert_eq!(values(format, &plain(format, &changed).unwrap()), expected, "{name} {path}");
+        }
+    }
+}
+
+#[test]
+fn an_edit_without_a_change_writes_nothing_and_one_with_a_change_keeps_what_did_not() {
+    for (format, name, _, sealed) in sealed_corpora() {
+        let text = plain(format, &sealed).unwrap();
+        let (file, key) = open(format, &sealed).unwrap();
+        assert!(file.edited(&key, SecretText::copy_of(&text), STYLE).unwrap().is_none(), "{name}");
+        if !text.is_empty() && !text.ends_with(b"\n") {
+            continue;
+        }
+        let (file, key) = open(format, &sealed).unwrap();
+        let mut longer = text.clone();
+        longer.extend_from_slice(match format {
+            Format::Dotenv => b"ORLOP=new\n",
+            _ => b"\n[orlop]\nnew = 1\n",
+        });
+        let edited = file.edited(&key, SecretText::copy_of(&longer), STYLE).unwrap().unwrap();
+        assert_eq!(lossy(&plain(format, edited.expose()).unwrap()), lossy(&longer), "{name}");
+        // Comments at the end belong to the new section, which binds them anew.
+        let sealed_again = new_lines(&sealed, edited.expose());
+        let is_about_comments = name.contains("comment") || name.contains("license") || name == "grafana";
+        assert!(sealed_again.len() <= 2 || is_about_comments, "{name}: {sealed_again:?}");
+    }
+}
+
+// ---------------------------------------------------------------- bad input
+
+#[test]
+fn a_text_that_is_none_is_refused_with_its_place_and_without_its_words() {
+    for (format, text, line) in [
+        (Format::Dotenv, &b"A=1\ncanary\n"[..], 2),
+        (Format::Dotenv, b"A=1\n\r\nB=2\n", 2),
+        (Format::Dotenv, b"A=1\n  \n", 2),
+        (Format::Dotenv, b"\xFF=canary\n", 1),
+        (Format::Ini, b"[a]\ncanary\n", 2),
+        (Format::Ini, b"[canary\n", 1),
+        (Format::Ini, b"[]\n", 1),
+        (Format::Ini, b"[a] canary\n", 1),
+        (Format::Ini, b"[a]\n= canary\n", 2),
+        (Format::Ini, b"[a]\n\"canary = 1\n", 2),
+        (Format::Ini, b"[a]\n\"\" = canary\n", 2),
+        (Format::Ini, b"[a]\nx = `canary\n", 2),
+        (Format::Ini, b"[a]\nx = \"\"\"canary\n", 2),
+        (Format::Ini, b"[a]\nx = canary\nx = canary\n", 3),
+        (Format::Ini, b"[\xFF]\n", 1),
+        (Format::Ini, b"\xFF\xFE[\0a\0]\0", 1),
+    ] {
+        let error = seal(format, text, SelectionRule::All, false).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("{line}:")) && !error.contains("canary"), "{error}");
+    }
+}
+
+#[test]
+fn metadata_that_is_none_is_refused() {
+    let dotenv = seal(Format::Dotenv, b"A=1\n", SelectionRule::default(), false).unwrap();
+    let ini = seal(Format::Ini, b"[s]\na = 1\n", SelectionRule::default(), false).unwrap();
+    let add = |sealed: &[u8], line: &str| [sealed, line.as_bytes(), b"\n"].concat();
+    for (format, sealed) in [
+        (Format::Dotenv, add(&dotenv, "sops_mac=twice")),
+        (Format::Dotenv, add(&dotenv, "sops_mac__map_x=1")),
+        (Format::Dotenv, add(&dotenv, "sops_pgp__list_3__map_fp=1")),
+        (Format::Dotenv, b"A=1\nsops_version=3.9.0\n".to_vec()),
+        (Format::Ini, add(&ini, "mac__map_x = 1")),
+        (Format::Ini, add(&ini, "[sops]")),
+        (Format::Ini, b"[s]\na = 1\n[sops]\n".to_vec()),
+    ] {
+        assert!(
+            SealedFile::parse(SecretText::copy_of(&sealed), store(format)).is_err(),
+            "{}",
+            lossy(&sealed)
+        );
+    }
+    for (format, plain) in [(Format::Dotenv, &b"A=1\n"[..]), (Format::Ini, b"[s]\nsops = 1\n")] {
+        let file = SealedFile::parse(SecretText::copy_of(plain), store(format));
+        assert!(matches!(file, Err(FileError::NotSealed)));
+    }
+    for (format, sealed) in [(Format::Dotenv, dotenv), (Format::Ini, ini)] {
+        let error = seal(format, &sealed, SelectionRule::default(), false).unwrap_err();
+        assert!(matches!(error, FileError::AlreadySealed));
+    }
+}
+
+#[test]
+fn damaged_files_are_refused_or_opened_but_stop_nothing() {
+    for (format, name, text, sealed) in sealed_corpora() {
+        if sealed.len() > 6_000 {
+            continue;
+        }
+        let pieces: [&[u8]; 12] =
+            [b"", b"\n", b"`", b"\"\"\"", b"[", b"]", b";", b"=", b"\\\n", b"ENC[", b"\xE2\x80", b"sops_"];
+        for (number, piece) in pieces.iter().enumerate() {
+            for source in [&text, &sealed] {
+                let at = source.len() * (number * 7 % 12) / 12;
+                let end = (at + number).min(source.len());
+                let damaged = [&source[..at], piece, &source[end..]].concat();
+                if let Ok(again) = seal(format, &damaged, SelectionRule::default(), false) {
+                    let back = plain(format, &again);
+                    let back = back.unwrap_or_else(|error| {
+                        panic!("{name}: {error}\n{:?}\n{:?}", lossy(&damaged), lossy(&again))
+                    });
+                    assert_eq!(values(format, &back), values(format, &damaged), "{name}");
+                }
+                if let Ok(file) = SealedFile::parse(SecretText::copy_of(&damaged), store(format))
+                    && let Ok(key) = keyring().unlock(&file.metadata().key_groups, 0)
+                {
+                    let _ = file.dangerous_open_unverified(&key).and_then(|file| file.plain_text());
+                }
+            }
         }
     }
 }
