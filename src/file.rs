@@ -162,15 +162,15 @@ impl PlainFile {
         output: &dyn Store,
         style: Style,
     ) -> Result<SecretText, FileError> {
+        // The layout is the other format's: in between it does not matter.
+        let between = Style { indent: 4, tabs: false };
         let store = self.store;
         let text = if self.store.envelope().is_some() {
-            self.seal(key, metadata, style)?
+            self.seal(key, metadata, between)?
         } else {
-            // The style is the other format's.
-            let own = Style { indent: 4, tabs: false };
-            let mut draft = Draft::of_plain(self.store, &self.document, metadata, own)?;
+            let mut draft = Draft::of_plain(self.store, &self.document, metadata, between)?;
             draft.keeps_spellings = false;
-            draft.seal(&Cipher::new(key), &Originals::none(), own)?
+            draft.seal(&Cipher::new(key), &Originals::none(), between)?
         };
         SealedFile::parse(text, store)?.converted(output, style)
     }
@@ -291,6 +291,7 @@ impl SealedFile {
     pub fn converted(&self, output: &dyn Store, style: Style) -> Result<SecretText, FileError> {
         let plain = self.store.remove_metadata(&self.document).apply(self.document.bytes());
         let roots = Content::of_document(&self.store.parse(plain)?, self.store)?;
+        // sops: sealed, a binary file is JSON, whatever it holds.
         let output = output.envelope().unwrap_or(output);
         let document = output.parse(output.print_file(&roots, style)?)?;
         Ok(output.write_metadata(&document, &self.metadata.to_tree(), style).apply(document.bytes()))

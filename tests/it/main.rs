@@ -15,8 +15,11 @@ mod cli_set;
 mod cli_sops;
 #[cfg(feature = "peers")]
 mod edits;
+mod formats;
 #[cfg(feature = "peers")]
 mod generate;
+#[cfg(feature = "peers")]
+mod generate_flat;
 #[cfg(feature = "peers")]
 mod helm;
 #[cfg(feature = "peers")]
@@ -35,6 +38,8 @@ mod matrix;
 mod matrix_rows;
 #[cfg(feature = "peers")]
 mod old_files;
+#[cfg(feature = "peers")]
+mod pairs;
 #[cfg(feature = "peers")]
 mod pgp;
 #[cfg(feature = "peers")]

@@ -232,6 +232,7 @@ fn seal(error: FileError) -> CommandError {
         FileError::Walk(_) | FileError::CommentMatches | FileError::NothingSealed => {
             CommandError::new(Kind::ErrorEncryptingTree, error.to_string())
         }
+        FileError::Print(_) => CommandError::new(Kind::ErrorDumpingTree, error.to_string()),
         FileError::Selection(_) => CommandError::new(Kind::Generic, error.to_string())
             .hint("with a rule that cannot be used, the whole file would stay in clear text"),
         _ => CommandError::new(Kind::ErrorEncryptingTree, error.to_string()),
