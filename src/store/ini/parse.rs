@@ -220,13 +220,11 @@ impl Reader<'_> {
     /// Files the comments that belong to nothing in the last section that is not the metadata.
     fn file_unseen(&mut self) {
         let section = self.sections.iter_mut().rfind(|section| section.name.name != METADATA_KEY);
-        let unseen = std::mem::take(&mut self.pending).into_iter().map(unseen_comment);
+        let text = self.text;
+        let unseen =
+            std::mem::take(&mut self.pending).into_iter().map(|piece| unseen_entry(text_of(text, piece)));
         section.expect("the first one is not the metadata").entries.extend(unseen);
     }
-}
-
-fn unseen_comment(piece: Piece) -> Entry {
-    unseen_entry(Span::new(piece.start + 1, piece.end))
 }
 
 fn unseen_entry(span: Span) -> Entry {
@@ -345,7 +343,7 @@ fn quoted(text: &[u8], start: usize, line_end: usize, quote: &'static [u8]) -> R
         let span = Span::new(start, close + quote.len());
         let behind = trimmed(text, Span::new(span.end, line_end));
         let is_comment = matches!(behind.of(text).first(), Some(b'#' | b';'));
-        let unseen = Span::new(behind.start + usize::from(is_comment), behind.end);
+        let unseen = if is_comment { text_of(text, behind) } else { behind };
         let unseen = (!behind.is_empty()).then_some(unseen);
         return Ok(Value { span, comment: None, unseen, next_line: line_end });
     }
