@@ -256,8 +256,12 @@ fn a_new_key_adds_its_line_and_goes_without_a_trace() {
 #[test]
 fn a_changed_value_changes_its_line_and_no_other() {
     for (format, name, _, sealed) in sealed_corpora() {
-        if name == "invalid-utf8" {
-            continue; // a value of a command is text
+        // A value of a command is text; of sections with the same name the first one is meant, as with sops.
+        if name == "invalid-utf8"
+            || name.starts_with("default-named")
+            || name.starts_with("repeated-sections")
+        {
+            continue;
         }
         let before = values(format, &plain(format, &sealed).unwrap());
         for (at, (path, value)) in before.iter().enumerate().take(4) {
@@ -270,6 +274,10 @@ fn a_changed_value_changes_its_line_and_no_other() {
                 "{name}"
             );
             let changed = set(format, &sealed, path, "it's \"new\"; # `all` of it ");
+            if name == "junk-behind-quotes" && path.ends_with(r#"["y"]"#) {
+                assert!(changed.is_err(), "what stands behind the quotes would be joined with the comment");
+                continue;
+            }
             let changed = changed.unwrap_or_else(|error| panic!("{name} {path}: {error}")).unwrap();
             let lines = new_lines(&sealed, &changed);
             let is_clear = path.contains("_unencrypted") || lines.concat().contains("ENC[");
