@@ -272,8 +272,9 @@ EDITOR=./ed-change edit p.env
 EDITOR=./ed-change edit p.ini
 EDITOR=./ed-append edit p.bin
 EDITOR=./ed-see edit new.json
-EDITOR=./ed-see edit new.env
-EDITOR=./ed-see edit new.ini
+EDITOR=./ed-look edit new.env
+EDITOR=./ed-look edit new.ini
+EDITOR=./ed-look edit new.json
 EDITOR=./ed-see edit new.bin
 edit new.json
 edit new.env
