@@ -54,7 +54,7 @@ impl Bench {
             masks: vec![
                 (mask("ENC\\[AES256_GCM,data:[^,]*,iv:[^,]*,tag:[^,]*,type:"), "ENC[type:"),
                 (mask("(?s)-----BEGIN AGE ENCRYPTED FILE-----.*?-----END AGE ENCRYPTED FILE-----"), "AGE"),
-                (mask("(lastmodified\"?[:=] ?\"?)[0-9TZ:-]+"), "${1}TIME"),
+                (mask("(lastmodified\"? *[:=] *\"?)[0-9TZ:-]+"), "${1}TIME"),
                 (mask("(/dev/shm/orlop-edit-[0-9a-f]+|/[^ ]*/tmp/\\.?(sops)?[0-9]+)/"), "SESSION/"),
             ],
             folder,
