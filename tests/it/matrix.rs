@@ -54,7 +54,7 @@ impl Bench {
             masks: vec![
                 (mask("ENC\\[AES256_GCM,data:[^,]*,iv:[^,]*,tag:[^,]*,type:"), "ENC[type:"),
                 (mask("(?s)-----BEGIN AGE ENCRYPTED FILE-----.*?-----END AGE ENCRYPTED FILE-----"), "AGE"),
-                (mask("(lastmodified\"?[:=] ?\"?)[0-9TZ:-]+"), "${1}TIME"),
+                (mask("(lastmodified\"? *[:=] *\"?)[0-9TZ:-]+"), "${1}TIME"),
                 (mask("(/dev/shm/orlop-edit-[0-9a-f]+|/[^ ]*/tmp/\\.?(sops)?[0-9]+)/"), "SESSION/"),
             ],
             folder,
@@ -114,6 +114,7 @@ impl Bench {
         for (name, script) in [
             ("append", "echo 'added: 1' >> \"$1\""),
             ("change", "sed -i 's/secret/other/' \"$1\""),
+            ("look", "cat \"$1\" > seen; exit 3"),
             ("break", "printf 'a: [' > \"$1\""),
             ("fail", "exit 3"),
             ("see", "cat \"$1\" > seen; echo 'added: 1' >> \"$1\""),
@@ -196,7 +197,9 @@ impl Bench {
             row = row.replace(name, recipient);
         }
         let mut words = shlex::split(&row).unwrap_or_else(|| panic!("{row}"));
-        let mut command = self.command(program, folder);
+        // sops starts an editor again and again when nobody is there to stop it.
+        let mut command = self.command(Path::new("timeout"), folder);
+        command.args(["--foreground", "30"]).arg(program);
         let mut input = Vec::new();
         if let Some(at) = words.iter().position(|word| word == "<") {
             input =
