@@ -100,9 +100,13 @@ pub mod file;
 pub mod go_regex;
 pub mod key_path;
 pub mod keyring;
+#[cfg(feature = "keyservice")]
+pub mod keyservice;
 pub mod mac;
 pub mod manual;
 pub mod metadata;
+#[cfg(feature = "net")]
+pub mod net;
 pub mod provider;
 pub mod secret;
 pub mod selection;

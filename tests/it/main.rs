@@ -19,6 +19,8 @@ mod helm;
 #[cfg(feature = "peers")]
 mod interop;
 #[cfg(feature = "peers")]
+mod keyservice;
+#[cfg(feature = "peers")]
 mod kube;
 mod layouts;
 #[cfg(unix)]

@@ -47,6 +47,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("store", &["secret", "span", "key_path", "value", "document", "cipher"]),
     ("provider", &["secret", "env", "value"]),
     ("keyring", &["secret", "provider", "shamir", "env", "timestamp"]),
+    ("net", &[]),
+    ("keyservice", &["secret", "provider", "keyring", "net"]),
     ("metadata", &["secret", "key_path", "value", "provider", "selection", "timestamp"]),
     ("config", &["provider", "selection", "go_regex"]),
     (

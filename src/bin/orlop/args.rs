@@ -40,6 +40,9 @@ pub(crate) enum Command {
     Filestatus(Filestatus),
     /// Tell which rule holds for a file, who can open it, and which values are encrypted.
     Explain(Explain),
+    /// Wrap and unwrap data keys for others, as a server.
+    #[cfg(feature = "keyservice")]
+    Keyservice(Keyservice),
     /// Make a new key.
     Generate(Generate),
     /// Run helm, which reads encrypted values files from memory.
@@ -48,7 +51,7 @@ pub(crate) enum Command {
 
 impl Command {
     /// Names of the commands.
-    pub(crate) const NAMES: [&str; 11] = [
+    pub(crate) const NAMES: &[&str] = &[
         "decrypt",
         "encrypt",
         "edit",
@@ -58,6 +61,8 @@ impl Command {
         "updatekeys",
         "filestatus",
         "explain",
+        #[cfg(feature = "keyservice")]
+        "keyservice",
         "generate",
         "helm",
     ];
@@ -76,6 +81,8 @@ impl Command {
             "updatekeys" => Updatekeys::augment_args(command),
             "filestatus" => Filestatus::augment_args(command),
             "explain" => Explain::augment_args(command),
+            #[cfg(feature = "keyservice")]
+            "keyservice" => Keyservice::augment_args(command),
             "generate" => Generate::augment_args(command),
             _ => HelmWords::augment_args(command),
         })
@@ -378,6 +385,26 @@ pub(crate) struct Filestatus {
     /// The format of the file; default: by its name
     #[arg(long, value_name = "TYPE")]
     pub(crate) input_type: Option<String>,
+    #[command(flatten)]
+    pub(crate) words: Words,
+}
+
+#[cfg(feature = "keyservice")]
+#[derive(Args)]
+#[command(override_usage = "orlop keyservice [OPTIONS]   (until SIGINT or SIGTERM)")]
+pub(crate) struct Keyservice {
+    /// The kind of network: tcp, tcp4, tcp6 or unix; default: tcp
+    #[arg(long, visible_alias = "net", value_name = "KIND")]
+    pub(crate) network: Option<String>,
+    /// The address: host:port, or the path of a unix socket; default: 127.0.0.1:5000
+    #[arg(long, visible_alias = "addr", value_name = "ADDRESS")]
+    pub(crate) address: Option<String>,
+    /// Ask on the terminal before each request is fulfilled
+    #[arg(long)]
+    pub(crate) prompt: bool,
+    /// Print a line for each request
+    #[arg(long)]
+    pub(crate) verbose: bool,
     #[command(flatten)]
     pub(crate) words: Words,
 }

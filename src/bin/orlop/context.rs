@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use orlop::keyring::DecryptionOrder;
+use orlop::keyring::{DecryptionOrder, KeyService};
 use orlop::store::{Format, Store, Style};
 use orlop::{Config, Env, Keyring, Session};
 
@@ -142,14 +142,38 @@ pub(crate) fn keyring(env: &Env, services: &Services, order: Option<&str>) -> Re
 }
 
 fn keyring_in(env: &Env, services: &Services, order: DecryptionOrder) -> Result<Keyring, CommandError> {
-    if !services.keyservice.is_empty() {
-        return Err(CommandError::not_yet("key services (--keyservice, SOPS_KEYSERVICE)"));
+    let mut asked: Vec<Box<dyn KeyService>> = Vec::new();
+    if services.enable_local_keyservice {
+        asked.push(Box::new(Session::new(env.clone())));
     }
-    let keyring = match services.enable_local_keyservice {
-        true => Keyring::new(Session::new(env.clone())),
-        false => Keyring::with_services(Vec::new()),
-    };
-    Ok(keyring.with_order(order))
+    if !services.keyservice.is_empty() {
+        asked.extend(remote_services(&services.keyservice)?);
+    }
+    Ok(Keyring::with_services(asked).with_order(order))
+}
+
+/// The key services at `uris`; none of them is talked to yet.
+///
+/// SOPS 3.13: what is no URL is left out with a warning.
+#[cfg(feature = "keyservice")]
+fn remote_services(uris: &[String]) -> Result<Vec<Box<dyn KeyService>>, CommandError> {
+    use orlop::keyservice::{Address, RemoteKeyService};
+
+    let net = std::sync::Arc::new(orlop::net::Net::default());
+    let mut services: Vec<Box<dyn KeyService>> = Vec::new();
+    for uri in uris {
+        match Address::parse(uri) {
+            Ok(address) => services.push(Box::new(RemoteKeyService::new(address, net.clone()))),
+            Err(error) => ui::warn(format_args!("the key service {uri:?} is left out: {error}")),
+        }
+    }
+    Ok(services)
+}
+
+#[cfg(not(feature = "keyservice"))]
+fn remote_services(_: &[String]) -> Result<Vec<Box<dyn KeyService>>, CommandError> {
+    let message = "this build has no key services (--keyservice, SOPS_KEYSERVICE)";
+    Err(CommandError::new(Kind::Generic, message))
 }
 
 /// The store for a file: that of the type that was named, else that of its path.

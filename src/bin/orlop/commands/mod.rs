@@ -7,6 +7,8 @@ mod explain;
 mod filestatus;
 mod generate;
 mod helm;
+#[cfg(feature = "keyservice")]
+mod keyservice;
 mod legacy;
 mod rotate;
 mod set;
@@ -69,6 +71,8 @@ fn run_parsed(context: &Context, form: Form) -> Result<u8, CommandError> {
             Command::Updatekeys(args) => updatekeys::run(context, args),
             Command::Filestatus(args) => filestatus::run(&args),
             Command::Explain(args) => explain::run(context, &args),
+            #[cfg(feature = "keyservice")]
+            Command::Keyservice(args) => keyservice::run(context, args),
             Command::Generate(args) => generate::run(&args),
             Command::Helm(args::HelmWords {}) => unreachable!("helm's words are not parsed"),
         },
@@ -91,7 +95,15 @@ enum Form {
 }
 
 /// Commands of sops that this version has not.
-const NOT_YET: [&str; 6] = ["completion", "exec-env", "exec-file", "publish", "keyservice", "groups"];
+const NOT_YET: &[&str] = &[
+    "completion",
+    "exec-env",
+    "exec-file",
+    "publish",
+    #[cfg(not(feature = "keyservice"))]
+    "keyservice",
+    "groups",
+];
 
 /// Commands that sops has not: behind its name they are files.
 const NOT_IN_SOPS: [&str; 3] = ["explain", "generate", "helm"];
