@@ -91,6 +91,7 @@
 #![cfg_attr(not(test), forbid(unsafe_code))]
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+pub mod audit;
 pub mod cipher;
 pub mod config;
 pub mod document;

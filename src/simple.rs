@@ -23,6 +23,7 @@
 
 use std::collections::HashSet;
 
+use crate::audit::{Action, AuditError, Events};
 use crate::file::{FileError, OpenFile, PlainFile, SealedFile};
 use crate::key_path::TreePath;
 use crate::keyring::{Keyring, UnlockError, WrapError};
@@ -67,6 +68,9 @@ pub enum SimpleError {
     /// The values cannot be sealed.
     #[error(transparent)]
     Seal(FileError),
+    /// What was to be done cannot be written down, and so was not done.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
 }
 
 /// Whether a file must be complete and unchanged to be opened.
@@ -143,13 +147,14 @@ fn plain_file(
 pub fn prepare(mut metadata: Metadata, keyring: &Keyring) -> Result<NewFile, SimpleError> {
     let key = DataKey::generate()?;
     metadata.shamir_threshold = keyring.wrap(&mut metadata.key_groups, metadata.shamir_threshold, &key)?;
-    Ok(NewFile { key, metadata })
+    Ok(NewFile { key, metadata, events: keyring.events().clone() })
 }
 
 /// A file that has its keys but no text yet.
 pub struct NewFile {
     key: DataKey,
     metadata: Metadata,
+    events: Events,
 }
 
 impl NewFile {
@@ -173,7 +178,9 @@ impl NewFile {
             true => plain.seal(&self.key, metadata, printing.style),
             false => plain.seal_as(&self.key, metadata, printing.store, printing.style),
         };
-        sealed.map_err(SimpleError::Seal)
+        let sealed = sealed.map_err(SimpleError::Seal)?;
+        self.events.record(Action::Encrypt)?;
+        Ok(sealed)
     }
 }
 
@@ -184,10 +191,33 @@ pub fn open(
     keyring: &Keyring,
     mac: MacCheck,
 ) -> Result<Opened, SimpleError> {
+    open_sealed(SealedFile::parse(text, store).map_err(SimpleError::Sealed)?, store, keyring, mac)
+}
+
+/// As [`open`], for a file that is to get a new data key.
+pub fn open_to_rotate(
+    text: SecretText,
+    store: &'static dyn Store,
+    keyring: &Keyring,
+    mac: MacCheck,
+) -> Result<Opened, SimpleError> {
     let sealed = SealedFile::parse(text, store).map_err(SimpleError::Sealed)?;
+    keyring.events().record(Action::Rotate)?;
+    open_sealed(sealed, store, keyring, mac)
+}
+
+fn open_sealed(
+    sealed: SealedFile,
+    store: &'static dyn Store,
+    keyring: &Keyring,
+    mac: MacCheck,
+) -> Result<Opened, SimpleError> {
     let metadata = sealed.metadata();
     let key = keyring.unlock(&metadata.key_groups, metadata.shamir_threshold)?;
-    Ok(Opened { store, file: open_with(sealed, &key, mac)?, key, mac })
+    let events = keyring.events().clone();
+    // sops: who cannot unlock a file has not decrypted it.
+    events.record(Action::Decrypt)?;
+    Ok(Opened { store, file: open_with(sealed, &key, mac)?, key, mac, events })
 }
 
 fn open_with(sealed: SealedFile, key: &DataKey, mac: MacCheck) -> Result<OpenFile, SimpleError> {
@@ -204,6 +234,7 @@ pub struct Opened {
     file: OpenFile,
     key: DataKey,
     mac: MacCheck,
+    events: Events,
 }
 
 impl Opened {
@@ -258,12 +289,17 @@ impl Opened {
 
     /// Sealed again with `path` set to `value`; `None` when nothing changed.
     pub fn set(self, path: &TreePath, value: &Tree, style: Style) -> Result<Option<SecretText>, SimpleError> {
-        self.file.set(&self.key, path, value, style).map_err(SimpleError::Change)
+        let sealed = self.file.set(&self.key, path, value, style).map_err(SimpleError::Change)?;
+        // sops: also when nothing changes.
+        self.events.record(Action::Encrypt)?;
+        Ok(sealed)
     }
 
     /// Sealed again without what `path` names.
     pub fn unset(self, path: &TreePath, style: Style) -> Result<Option<SecretText>, SimpleError> {
-        self.file.unset(&self.key, path, style).map_err(SimpleError::Change)
+        let sealed = self.file.unset(&self.key, path, style).map_err(SimpleError::Change)?;
+        self.events.record(Action::Encrypt)?;
+        Ok(sealed)
     }
 
     /// Sealed again with the text that an editor left; `None` when nothing changed.
@@ -271,7 +307,15 @@ impl Opened {
     /// The file is as before when the text cannot be sealed, so that the user can mend it.
     pub fn edited(&self, text: SecretText, style: Style) -> Result<Option<SecretText>, SimpleError> {
         PlainFile::parse(SecretText::copy_of(text.expose()), self.store).map_err(SimpleError::Plain)?;
-        self.edited_again(text, style)
+        self.recorded(self.edited_again(text, style)?)
+    }
+
+    /// What is sealed again, if that can be written down.
+    fn recorded(&self, sealed: Option<SecretText>) -> Result<Option<SecretText>, SimpleError> {
+        if sealed.is_some() {
+            self.events.record(Action::Encrypt)?;
+        }
+        Ok(sealed)
     }
 
     fn edited_again(&self, text: SecretText, style: Style) -> Result<Option<SecretText>, SimpleError> {
@@ -299,12 +343,12 @@ impl Opened {
         let values_as_before = text == self.file.plain_text().map_err(SimpleError::Print)?;
         let sealed = if values_as_before { None } else { self.edited_again(text, style)? };
         if !has_other_keys {
-            return Ok(sealed);
+            return self.recorded(sealed);
         }
         let sealed = sealed.unwrap_or_else(|| SecretText::copy_of(self.file.sealed_text()));
         let sealed = SealedFile::parse(sealed, self.store).map_err(SimpleError::Sealed)?;
         let threshold = keyring.wrap(&mut groups, metadata.shamir_threshold, &self.key)?;
-        Ok(Some(sealed.with_key_groups(groups, threshold, style)))
+        self.recorded(Some(sealed.with_key_groups(groups, threshold, style)))
     }
 
     /// Sealed again, every value afresh, with a new data key, and with `change` done to the keys.
@@ -319,7 +363,9 @@ impl Opened {
         let key = DataKey::generate()?;
         metadata.shamir_threshold =
             keyring.wrap(&mut metadata.key_groups, metadata.shamir_threshold, &key)?;
-        self.file.rotate(&key, style).map_err(SimpleError::Seal)
+        let sealed = self.file.rotate(&key, style).map_err(SimpleError::Seal)?;
+        self.events.record(Action::Encrypt)?;
+        Ok(sealed)
     }
 }
 

@@ -1,5 +1,7 @@
 //! The suite that needs the built binary, one module a subject.
 
+#[cfg(all(feature = "peers", target_os = "linux"))]
+mod audit;
 mod cli;
 mod cli_bad_input;
 mod cli_crypt;

@@ -46,8 +46,9 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("document", &["secret", "span", "key_path", "value", "selection"]),
     ("store", &["secret", "span", "key_path", "value", "document", "cipher"]),
     ("provider", &["secret", "env", "value"]),
-    ("keyring", &["secret", "provider", "shamir", "env", "timestamp"]),
     ("net", &[]),
+    ("audit", &["secret", "env", "net"]),
+    ("keyring", &["audit", "secret", "provider", "shamir", "env", "timestamp"]),
     ("keyservice", &["secret", "provider", "keyring", "net"]),
     ("metadata", &["secret", "key_path", "value", "provider", "selection", "timestamp"]),
     ("config", &["provider", "selection", "go_regex"]),
@@ -74,6 +75,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "simple",
         &[
+            "audit",
             "file",
             "keyring",
             "config",

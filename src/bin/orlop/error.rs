@@ -146,6 +146,8 @@ impl From<SimpleError> for CommandError {
             SimpleError::Random(error) => Self::new(Kind::Generic, error.to_string()),
             SimpleError::Wrap(error) => wrap(error),
             SimpleError::Seal(error) => seal(error),
+            SimpleError::Audit(error) => Self::new(Kind::Generic, error.to_string())
+                .hint("nothing was done; whoever set up /etc/sops/audit.yaml can help"),
             _ => Self::new(Kind::Generic, error.to_string()),
         }
     }

@@ -55,7 +55,7 @@ fn open(file: &Path, purpose: Use, keyring: &Keyring) -> Result<Found, CommandEr
         return Ok(Found::Plain);
     }
     let copy = SecretText::copy_of(text.expose());
-    match simple::decrypt(text, store, keyring, MacCheck::Required) {
+    match simple::decrypt(text, store, &keyring.for_file(file), MacCheck::Required) {
         Ok(plain) => Ok(Found::Opened(plain)),
         Err(SimpleError::Sealed(_)) if !is_sealed(copy, store) => Ok(Found::Plain),
         Err(error) => Err(CommandError::from(error)),

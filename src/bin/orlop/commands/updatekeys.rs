@@ -43,7 +43,7 @@ fn update(context: &Context, args: &Updatekeys, config: &Config, file: &Path) ->
     let rule =
         config.rule_for(&absolute(file)?).map_err(CommandError::config)?.ok_or_else(config_not_found)?;
     let groups = rule.key_groups().map_err(CommandError::config)?;
-    let keyring = context.keyring_in_file_order(&args.services)?;
+    let keyring = context.keyring_in_file_order(&args.services, Some(file))?;
 
     let (text, held) = HeldFile::read(file)?;
     let failed = |error: SimpleError| CommandError::from(error).doing("update the keys of", file);
