@@ -109,6 +109,8 @@ pub mod metadata;
 #[cfg(feature = "net")]
 pub mod net;
 pub mod provider;
+#[cfg(feature = "publish")]
+pub mod publish;
 pub mod secret;
 pub mod selection;
 pub mod shamir;

@@ -31,7 +31,7 @@ use crate::metadata::{FORMAT_VERSION, Metadata};
 use crate::provider::{GroupKey, KeyGroup, MasterKey};
 use crate::secret::{DataKey, RandomError, SecretText};
 use crate::span::Position;
-use crate::store::{Content, Store, Style};
+use crate::store::{Content, Format, Line, Store, Style};
 use crate::value::Tree;
 
 /// Why a file could not be encrypted, decrypted or changed, by what was being done.
@@ -280,6 +280,23 @@ impl Opened {
         self.file.extract(path, printing.store, printing.style).map_err(SimpleError::Extract)
     }
 
+    /// The values of all documents as one map in JSON, without comments, as `publish` gives them to Vault.
+    ///
+    /// sops: a key of a later document takes the place of an earlier one's.
+    pub fn values_in_json(&self) -> Result<SecretText, SimpleError> {
+        let document = self.file.plain_document().map_err(SimpleError::Print)?;
+        let roots = Content::of_document(&document, self.store);
+        let mut merged: Vec<Line<'static>> = Vec::new();
+        for line in roots.map_err(|error| SimpleError::Print(error.into()))?.into_iter().flatten() {
+            let Line::Pair(key, value) = line else { continue };
+            merged.retain(|line| !matches!(line, Line::Pair(known, _) if *known == key));
+            merged.push(Line::Pair(key, value.without_comments()));
+        }
+        let json = Format::Json.store().expect("JSON is in every build");
+        let text = json.print_file(&[merged], Style { indent: 0, tabs: false });
+        text.map_err(|error| SimpleError::Print(error.into()))
+    }
+
     /// The plain text with the metadata block, in clear too, as `edit --show-master-keys` shows it.
     pub fn plain_text_with_metadata(&self, style: Style) -> Result<SecretText, SimpleError> {
         let document = self.file.document_with_values().map_err(SimpleError::Print)?;
@@ -451,14 +468,16 @@ pub fn plan_key_update(
     let old_threshold = metadata.shamir_threshold;
     // sops: the threshold of the config file does not count here.
     let new_threshold = old_threshold.min(groups.len());
+    let group_changes = compare_groups(&metadata.key_groups, &groups);
+    Ok(KeyUpdate { sealed, groups, old_threshold, new_threshold, group_changes })
+}
+
+/// What changes in each group when `old` becomes `new`.
+pub fn compare_groups(old: &[KeyGroup], new: &[KeyGroup]) -> Vec<GroupChange> {
     let names = |groups: &[KeyGroup], at: usize| -> Vec<String> {
         groups.get(at).map(|group| group.keys().map(MasterKey::to_string).collect()).unwrap_or_default()
     };
-    let old = &metadata.key_groups;
-    let group_changes = (0..old.len().max(groups.len()))
-        .map(|at| GroupChange::between(&names(old, at), names(&groups, at)))
-        .collect();
-    Ok(KeyUpdate { sealed, groups, old_threshold, new_threshold, group_changes })
+    (0..old.len().max(new.len())).map(|at| GroupChange::between(&names(old, at), names(new, at))).collect()
 }
 
 /// What would change in the keys of a file.

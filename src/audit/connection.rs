@@ -58,8 +58,9 @@ pub(super) enum Tls {
 pub(super) struct Connection {
     pub(super) config: Config,
     pub(super) tls: Tls,
-    /// Whether a server without TLS will do.
+    /// The file with the authorities that count; `None` for those of the operating system.
     pub(super) root_certificates: Option<String>,
+    /// The files with this end's certificate and key.
     pub(super) client_certificate: Option<(String, String)>,
     /// The server, without user and password.
     pub(super) shown: String,
@@ -158,8 +159,7 @@ impl Connection {
             config.options(options.trim_start());
         }
         let database = database.map(|name| format!("/{name}")).unwrap_or_default();
-        let shown =
-            if is_socket { format!("{host}:{port}{database}") } else { format!("{host}:{port}{database}") };
+        let shown = format!("{host}:{port}{database}");
         Ok(Self { config, tls, root_certificates, client_certificate, shown })
     }
 }

@@ -33,6 +33,8 @@ mod old_files;
 #[cfg(feature = "peers")]
 mod pgp;
 #[cfg(feature = "peers")]
+mod publish;
+#[cfg(feature = "peers")]
 mod readme;
 mod round_trip;
 #[cfg(target_os = "linux")]

@@ -49,6 +49,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("net", &[]),
     ("audit", &["secret", "env", "net"]),
     ("keyring", &["audit", "secret", "provider", "shamir", "env", "timestamp"]),
+    ("publish", &["secret", "env", "net"]),
     ("keyservice", &["secret", "provider", "keyring", "net"]),
     ("metadata", &["secret", "key_path", "value", "provider", "selection", "timestamp"]),
     ("config", &["provider", "selection", "go_regex"]),

@@ -40,6 +40,9 @@ pub(crate) enum Command {
     Filestatus(Filestatus),
     /// Tell which rule holds for a file, who can open it, and which values are encrypted.
     Explain(Explain),
+    /// Publish encrypted files to S3, Google Cloud Storage or Vault, as the config file says.
+    #[cfg(feature = "publish")]
+    Publish(Publish),
     /// Wrap and unwrap data keys for others, as a server.
     #[cfg(feature = "keyservice")]
     Keyservice(Keyservice),
@@ -61,6 +64,8 @@ impl Command {
         "updatekeys",
         "filestatus",
         "explain",
+        #[cfg(feature = "publish")]
+        "publish",
         #[cfg(feature = "keyservice")]
         "keyservice",
         "generate",
@@ -81,6 +86,8 @@ impl Command {
             "updatekeys" => Updatekeys::augment_args(command),
             "filestatus" => Filestatus::augment_args(command),
             "explain" => Explain::augment_args(command),
+            #[cfg(feature = "publish")]
+            "publish" => Publish::augment_args(command),
             #[cfg(feature = "keyservice")]
             "keyservice" => Keyservice::augment_args(command),
             "generate" => Generate::augment_args(command),
@@ -385,6 +392,27 @@ pub(crate) struct Filestatus {
     /// The format of the file; default: by its name
     #[arg(long, value_name = "TYPE")]
     pub(crate) input_type: Option<String>,
+    #[command(flatten)]
+    pub(crate) words: Words,
+}
+
+#[cfg(feature = "publish")]
+#[derive(Args)]
+#[command(override_usage = "orlop publish [OPTIONS] PATH")]
+pub(crate) struct Publish {
+    /// Do not ask
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+    /// Leave the extension out of the name
+    #[arg(long)]
+    pub(crate) omit_extensions: bool,
+    /// Publish every file below PATH
+    #[arg(long)]
+    pub(crate) recursive: bool,
+    #[arg(long, hide = true)]
+    pub(crate) verbose: bool,
+    #[command(flatten)]
+    pub(crate) unlocking: Unlocking,
     #[command(flatten)]
     pub(crate) words: Words,
 }

@@ -10,6 +10,8 @@ mod helm;
 #[cfg(feature = "keyservice")]
 mod keyservice;
 mod legacy;
+#[cfg(feature = "publish")]
+mod publish;
 mod rotate;
 mod set;
 mod source;
@@ -71,6 +73,8 @@ fn run_parsed(context: &Context, form: Form) -> Result<u8, CommandError> {
             Command::Updatekeys(args) => updatekeys::run(context, args),
             Command::Filestatus(args) => filestatus::run(&args),
             Command::Explain(args) => explain::run(context, &args),
+            #[cfg(feature = "publish")]
+            Command::Publish(args) => publish::run(context, args),
             #[cfg(feature = "keyservice")]
             Command::Keyservice(args) => keyservice::run(context, args),
             Command::Generate(args) => generate::run(&args),
@@ -99,6 +103,7 @@ const NOT_YET: &[&str] = &[
     "completion",
     "exec-env",
     "exec-file",
+    #[cfg(not(feature = "publish"))]
     "publish",
     #[cfg(not(feature = "keyservice"))]
     "keyservice",
