@@ -57,7 +57,7 @@ impl Server {
         // Signed, though moto looks at the name only: who signs nothing may not read.
         let output = Command::new("curl")
             .args(["--silent", "--show-error", "--fail-with-body"])
-            .args(["--aws-sigv4", "aws:amz:eu-west-1:s3", "--user", "test:canary-key"])
+            .args(["--aws-sigv4", "aws:amz:us-east-1:s3", "--user", "test:canary-key"])
             .args(words)
             .arg(format!("{}{path}", self.url))
             .output()
@@ -104,7 +104,7 @@ fn publish(desk: &Desk, whose: &str, words: &[&str], env: &[(&str, &str)], input
         .envs(model.get_envs().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned()))))
         .env("AWS_ACCESS_KEY_ID", "test")
         .env("AWS_SECRET_ACCESS_KEY", "canary-key")
-        .env("AWS_REGION", "eu-west-1")
+        .env("AWS_REGION", "us-east-1")
         .envs(env.iter().copied())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

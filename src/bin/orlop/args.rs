@@ -107,6 +107,10 @@ impl Command {
             "updatekeys" => Command::Updatekeys(Updatekeys::from_arg_matches_mut(matches)?),
             "filestatus" => Command::Filestatus(Filestatus::from_arg_matches_mut(matches)?),
             "explain" => Command::Explain(Explain::from_arg_matches_mut(matches)?),
+            #[cfg(feature = "publish")]
+            "publish" => Command::Publish(Publish::from_arg_matches_mut(matches)?),
+            #[cfg(feature = "keyservice")]
+            "keyservice" => Command::Keyservice(Keyservice::from_arg_matches_mut(matches)?),
             "generate" => Command::Generate(Generate::from_arg_matches_mut(matches)?),
             _ => Command::Helm(HelmWords::from_arg_matches_mut(matches)?),
         })
