@@ -21,6 +21,9 @@ use age::secrecy::ExposeSecret;
 const ROUNDS: usize = 20;
 const WARM_UPS: usize = 2;
 
+/// Runs that count where each takes seconds.
+const LARGE_ROUNDS: usize = 5;
+
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 fn main() -> ExitCode {
@@ -78,6 +81,9 @@ fn compare() -> Result<bool> {
         [milliseconds(median(&orlop)), milliseconds(median(&helm))],
         Target::Added { milliseconds: added[added.len() / 2], at_most: 10.0 },
     );
+
+    bench.compare_json(&mut table)?;
+    bench.compare_bytes(&mut table)?;
 
     print!("{}", table.text);
     Ok(!table.missed)
@@ -151,6 +157,80 @@ impl Bench {
         }
     }
 
+    fn encrypt(&self, program: &Path, file: &Path) -> impl Fn() -> Command {
+        move || {
+            let mut command = self.command(program);
+            command.arg("encrypt").arg(file);
+            command
+        }
+    }
+
+    /// A large JSON file, both ways.
+    fn compare_json(&self, table: &mut Table) -> Result<()> {
+        let plain = self.folder.path().join("plain.json");
+        fs::write(&plain, many_json_values())?;
+        let sealed = self.seal("large.json", &many_json_values())?;
+        let encrypting = [self.encrypt(&self.orlop, &plain), self.encrypt(&self.sops, &plain)];
+        let decrypting = [self.decrypt(&self.orlop, &sealed), self.decrypt(&self.sops, &sealed)];
+        let tasks =
+            [format!("encrypt {} of JSON", size(&plain)?), format!("decrypt {} of JSON", size(&sealed)?)];
+        for (task, ours, theirs) in [
+            (&tasks[0], &encrypting[0] as &dyn Fn() -> Command, &encrypting[1] as &dyn Fn() -> Command),
+            (&tasks[1], &decrypting[0], &decrypting[1]),
+        ] {
+            let task = format!("{task}, {JSON_VALUES} values");
+            let (orlop, sops) = self.alternate_for(LARGE_ROUNDS, ours, theirs)?;
+            table.row(
+                &task,
+                [milliseconds(median(&orlop)), milliseconds(median(&sops))],
+                Target::Share { of: ratio(&orlop, &sops), at_most: 20.0 },
+            );
+            let peaks = [peak_memory(ours)?, peak_memory(theirs)?];
+            table.row(
+                &format!("{task}: peak memory"),
+                peaks.map(|kilobytes| format!("{:.1} MB", kilobytes as f64 / 1000.0)),
+                Target::Share { of: peaks[0] as f64 / peaks[1] as f64, at_most: 3.0 },
+            );
+        }
+        Ok(())
+    }
+
+    /// A file of 100 MB, both ways, beside sops and beside what the digest and the cipher take alone.
+    fn compare_bytes(&self, table: &mut Table) -> Result<()> {
+        let plain = self.folder.path().join("large.bin");
+        let bytes = many_bytes();
+        fs::write(&plain, &bytes)?;
+        let sealed = self.folder.path().join("sealed.bin");
+        fs::write(&sealed, self.encrypt(&self.sops, &plain)().output()?.stdout)?;
+        let encrypting = [self.encrypt(&self.orlop, &plain), self.encrypt(&self.sops, &plain)];
+        let decrypting = [self.decrypt(&self.orlop, &sealed), self.decrypt(&self.sops, &sealed)];
+        for (task, ours, theirs) in [
+            ("encrypt", &encrypting[0] as &dyn Fn() -> Command, &encrypting[1] as &dyn Fn() -> Command),
+            ("decrypt", &decrypting[0], &decrypting[1]),
+        ] {
+            let task = format!("{task} a binary file of 100 MB");
+            let (orlop, sops) = self.alternate_for(LARGE_ROUNDS, ours, theirs)?;
+            table.row(
+                &format!("{task}; sops"),
+                [milliseconds(median(&orlop)), milliseconds(median(&sops))],
+                Target::Share { of: ratio(&orlop, &sops), at_most: 1.0 },
+            );
+            let alone = slower_alone(&bytes)?;
+            table.row(
+                &format!("{task}; SHA-512 or AES-256-GCM alone, the slower one"),
+                [milliseconds(median(&orlop)), milliseconds(alone)],
+                Target::Speed { of: alone.as_secs_f64() / median(&orlop).as_secs_f64(), at_least: 0.6 },
+            );
+            let peak = peak_memory(ours)? as f64 * 1024.0;
+            table.row(
+                &format!("{task}: peak memory; the file"),
+                [peak, bytes.len() as f64].map(|bytes| format!("{:.1} MB", bytes / 1e6)),
+                Target::Times { of: peak / bytes.len() as f64, at_most: 3.5 },
+            );
+        }
+        Ok(())
+    }
+
     /// One small chart with five values files, once encrypted for orlop and once plain for helm alone.
     fn helm_template(&self) -> Result<(impl Fn() -> Command, impl Fn() -> Command)> {
         let chart = self.folder.path().join("chart");
@@ -195,8 +275,18 @@ impl Bench {
         ours: &impl Fn() -> Command,
         theirs: &impl Fn() -> Command,
     ) -> Result<(Vec<Duration>, Vec<Duration>)> {
+        self.alternate_for(ROUNDS, ours, theirs)
+    }
+
+    /// As [`Bench::alternate`], for as many rounds as count.
+    fn alternate_for(
+        &self,
+        rounds: usize,
+        ours: &dyn Fn() -> Command,
+        theirs: &dyn Fn() -> Command,
+    ) -> Result<(Vec<Duration>, Vec<Duration>)> {
         let mut times = (Vec::new(), Vec::new());
-        for round in 0..WARM_UPS + ROUNDS {
+        for round in 0..WARM_UPS + rounds {
             let pair = (time(ours())?, time(theirs())?);
             if round >= WARM_UPS {
                 times.0.push(pair.0);
@@ -237,7 +327,7 @@ fn time(mut command: Command) -> Result<Duration> {
 ///
 /// It is read when the command has begun to print and waits for a reader: both programs print only when the whole
 /// file is decrypted and verified, so all that they ever hold is held then, and the kernel's mark only grows.
-fn peak_memory(make: &impl Fn() -> Command) -> Result<u64> {
+fn peak_memory(make: &dyn Fn() -> Command) -> Result<u64> {
     let mut peaks = Vec::new();
     for _ in 0..5 {
         let mut child = make().stdout(Stdio::piped()).spawn()?;
@@ -283,6 +373,60 @@ fn many_values() -> String {
     text
 }
 
+const JSON_VALUES: usize = 100_000;
+
+/// 10 MB of JSON.
+fn many_json_values() -> String {
+    let mut text = String::from("{");
+    for group in 0..JSON_VALUES / 100 {
+        let _ = write!(text, "{}\n  \"group{group}\":{{", if group == 0 { "" } else { "," });
+        for value in 0..100 {
+            let number = group * 100 + value;
+            let comma = if value == 0 { "" } else { "," };
+            let (one, two, three) = (secret(number), secret(number + 1), secret(number + 2));
+            let _ = write!(text, "{comma}\n    \"item{value}\": \"{one}-{two}-{three}-{one}-{two}\"");
+        }
+        text.push_str("\n  }");
+    }
+    text.push_str("\n}\n");
+    text
+}
+
+/// 100 MB that look like nothing.
+fn many_bytes() -> Vec<u8> {
+    let mut state = 0x9E37_79B9_7F4A_7C15u64;
+    let mut bytes = Vec::with_capacity(100_000_000);
+    while bytes.len() < 100_000_000 {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        bytes.extend(state.to_le_bytes());
+    }
+    bytes
+}
+
+/// What the slower of the digest and the cipher takes for these bytes, in this process, in one pass over memory.
+fn slower_alone(bytes: &[u8]) -> Result<Duration> {
+    use aes_gcm::aead::consts::U32;
+    use aes_gcm::aes::Aes256;
+    use aes_gcm::{AeadInOut, AesGcm, KeyInit};
+    use sha2::Digest;
+
+    let cipher = AesGcm::<Aes256, U32>::new(&[7; 32].into());
+    let mut copy = bytes.to_vec();
+    let mut times = [Vec::new(), Vec::new()];
+    for _ in 0..LARGE_ROUNDS {
+        let started = Instant::now();
+        std::hint::black_box(sha2::Sha512::digest(bytes));
+        times[0].push(started.elapsed());
+        let started = Instant::now();
+        let sealed = cipher.encrypt_inout_detached(&[1; 32].into(), b"data:", copy.as_mut_slice().into());
+        times[1].push(started.elapsed());
+        sealed.map_err(|_| "the cipher refuses the bytes")?;
+    }
+    Ok(median(&times[0]).max(median(&times[1])))
+}
+
 /// The same fifteen letters and digits in every run: what they cost must not change between two.
 fn secret(number: usize) -> String {
     let mixed = (number as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
@@ -313,6 +457,10 @@ enum Target {
     Share { of: f64, at_most: f64 },
     /// orlop takes no more than so much longer than the peer.
     Added { milliseconds: f64, at_most: f64 },
+    /// orlop is at least so fast, as a part of the other's speed.
+    Speed { of: f64, at_least: f64 },
+    /// orlop takes no more than so many times what stands beside it.
+    Times { of: f64, at_most: f64 },
 }
 
 impl Target {
@@ -320,6 +468,8 @@ impl Target {
         match *self {
             Target::Share { of, at_most } => of <= 1.0 / at_most,
             Target::Added { milliseconds, at_most } => milliseconds <= at_most,
+            Target::Speed { of, at_least } => of >= at_least,
+            Target::Times { of, at_most } => of <= at_most,
         }
     }
 
@@ -329,6 +479,10 @@ impl Target {
             Target::Added { milliseconds, at_most } => {
                 [format!("{milliseconds:+.1} ms"), format!("<= {at_most} ms")]
             }
+            Target::Speed { of, at_least } => {
+                [format!("{:.0} %", of * 100.0), format!(">= {:.0} %", at_least * 100.0)]
+            }
+            Target::Times { of, at_most } => [format!("x {of:.2}"), format!("<= x {at_most}")],
         }
     }
 }

@@ -1,5 +1,7 @@
 //! One value sealed: the `ENC[…]` text, and AES-256-GCM below it.
 
+mod long;
+
 use std::fmt::{self, Write};
 
 use aes_gcm::aead::array::{Array, ArraySize};
@@ -15,6 +17,8 @@ use crate::key_path::Aad;
 use crate::secret::{DataKey, RandomError, SecretBytes, SecretText, fill_random};
 use crate::timestamp::Timestamp;
 use crate::value::{Kind, Plaintext};
+
+pub(crate) use long::open_long;
 
 /// Length of the nonce that sealing makes.
 pub const IV_LEN: usize = 32;
@@ -132,16 +136,12 @@ impl EncryptedValue {
 }
 
 impl EncryptedValue {
-    /// The length of `ENC[…]`, or a little more.
-    pub(crate) fn encoded_len(&self) -> usize {
-        self.data.len().div_ceil(3) * 4 + self.iv.len().div_ceil(3) * 4 + 128
-    }
-
-    /// Appends `ENC[…]`: the text that [`fmt::Display`] gives, sooner.
-    pub(crate) fn push_to(&self, out: &mut SecretText) {
+    /// `ENC[…]`: the text that [`fmt::Display`] gives, sooner, and with room for what is to stand around it.
+    pub(crate) fn to_text(&self) -> SecretText {
         // Whole groups of three, so that only the last has padding; what they become fits the processor's cache.
         const GROUPS: usize = 8192;
         let mut buffer = vec![0; 4 * GROUPS];
+        let mut out = SecretText::with_capacity(self.data.len().div_ceil(3) * 4 + ROOM_AROUND);
         out.push(PREFIX);
         for bytes in self.data.chunks(3 * GROUPS) {
             let len = STANDARD.encode_slice(bytes, &mut buffer).expect("four characters for three bytes");
@@ -150,8 +150,12 @@ impl EncryptedValue {
         let text = |bytes| Base64Display::new(bytes, &STANDARD);
         let (iv, tag) = (text(&self.iv), text(&self.tag));
         out.push_str(&format!(",iv:{iv},tag:{tag},type:{}]", self.kind.name()));
+        out
     }
 }
+
+/// Room for the metadata of a file with some keys, so that its text need not move.
+const ROOM_AROUND: usize = 16 * 1024;
 
 impl fmt::Display for EncryptedValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -230,7 +230,9 @@ fn path_matches(pattern: &str, path: &str, place: &str) -> Result<bool, ConfigEr
         pattern: pattern.to_owned(),
         source,
     })?;
-    Ok(regex.is_match(path))
+    // A config file is shared between systems that write paths differently.
+    let separator = std::path::MAIN_SEPARATOR;
+    Ok(regex.is_match(path) || (separator != '/' && regex.is_match(&path.replace(separator, "/"))))
 }
 
 /// `path` without `.` and `..`, by the text alone.

@@ -6,11 +6,12 @@
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Mutex;
+use std::sync::mpsc::Receiver;
 
 use crate::cipher::{self, Cipher, EncryptedValue, OpenError, ParseValueError};
 use crate::document::{
-    Comment, Document, FindError, Leaf, LeafStyle, METADATA_KEY, MetadataKeys, Patch, Spot, Target,
-    WalkError, walk,
+    Comment, Document, FindError, Item, Leaf, LeafStyle, METADATA_KEY, Map, MetadataKeys, Node, Patch, Spot,
+    Target, WalkError, walk,
 };
 use crate::key_path::{Aad, KeyPath, Step, TreePath};
 use crate::mac::{MacError, MacHasher, MacVerified};
@@ -20,7 +21,7 @@ use crate::secret::{DataKey, RandomError, SecretBytes, SecretText};
 use crate::selection::{CommentStack, Selection, SelectionError};
 use crate::span::{Position, Span};
 use crate::store::binary::DATA_KEY;
-use crate::store::{Content, EditError, Line, ParseError, PrintError, Store, Style};
+use crate::store::{Content, EditError, Element, Line, ParseError, PrintError, Remark, Store, Style};
 use crate::value::{Kind, Plaintext, Tree};
 
 /// How often a comment is sealed anew when its sealed text looks like one that stays in clear.
@@ -161,13 +162,15 @@ impl PlainFile {
         output: &dyn Store,
         style: Style,
     ) -> Result<SecretText, FileError> {
+        // The layout is the other format's: in between it does not matter.
+        let between = Style { indent: 4, tabs: false };
         let store = self.store;
         let text = if self.store.envelope().is_some() {
-            self.seal(key, metadata, style)?
+            self.seal(key, metadata, between)?
         } else {
-            let mut draft = Draft::of_plain(self.store, &self.document, metadata, style)?;
+            let mut draft = Draft::of_plain(self.store, &self.document, metadata, between)?;
             draft.keeps_spellings = false;
-            draft.seal(&Cipher::new(key), &Originals::none(), style)?
+            draft.seal(&Cipher::new(key), &Originals::none(), between)?
         };
         SealedFile::parse(text, store)?.converted(output, style)
     }
@@ -252,8 +255,15 @@ impl SealedFile {
             leaves.push(leaf);
             Ok(())
         })?;
-        opener.open_all(&leaves, &mut spots).map_err(|failure| failure.in_file(&document, &selection))?;
         let mut mac = MacHasher::new(metadata.mac_only_encrypted);
+        if let ([Some(leaf)], [spot]) = (&leaves[..], &mut spots[..])
+            && let Some(opened) = opener.open_long(leaf, spot, &mac)
+        {
+            let failed = |problem| LeafFailure { number: 0, problem }.in_file(&document, &selection);
+            let mac = opened.map_err(failed)?;
+            return Ok((OpenFile { store, document, metadata, spots, odd_comments, verified: None }, mac));
+        }
+        opener.open_all(&leaves, &mut spots).map_err(|failure| failure.in_file(&document, &selection))?;
         for (leaf, spot) in leaves.iter().zip(&spots) {
             if let (Some(leaf), Some(value)) = (leaf, &spot.value)
                 && (leaf.selected || !metadata.mac_only_encrypted)
@@ -281,6 +291,8 @@ impl SealedFile {
     pub fn converted(&self, output: &dyn Store, style: Style) -> Result<SecretText, FileError> {
         let plain = self.store.remove_metadata(&self.document).apply(self.document.bytes());
         let roots = Content::of_document(&self.store.parse(plain)?, self.store)?;
+        // sops: sealed, a binary file is JSON, whatever it holds.
+        let output = output.envelope().unwrap_or(output);
         let document = output.parse(output.print_file(&roots, style)?)?;
         Ok(output.write_metadata(&document, &self.metadata.to_tree(), style).apply(document.bytes()))
     }
@@ -384,6 +396,31 @@ impl Opener<'_> {
 }
 
 impl Opener<'_> {
+    /// Opens the only leaf of a file and takes its digest at the same time, if it is long enough for that.
+    fn open_long(
+        &self,
+        &ClosedLeaf { leaf, selected }: &ClosedLeaf<'_>,
+        spot: &mut OpenSpot,
+        mac: &MacHasher,
+    ) -> Option<Result<MacHasher, LeafProblem>> {
+        let span = self.store.written(self.document, leaf).filter(|_| selected)?;
+        let mut mac = mac.clone();
+        let digest = move |pieces: Receiver<&[u8]>| {
+            pieces.iter().for_each(|piece| mac.update_bytes(piece));
+            mac
+        };
+        let text = span.of(self.document.bytes());
+        let opened = cipher::open_long(text, &self.cipher, &spot.aad, digest)?;
+        Some(match opened {
+            Ok((value, mac)) => {
+                (spot.sealed, spot.value) = (Some(span), Some(value));
+                spot.spelling = self.open_spelling(spot);
+                Ok(mac)
+            }
+            Err(error) => Err(LeafProblem::NotOpening(error.into())),
+        })
+    }
+
     /// How the value of a spot was spelled, where that stands behind its sealed text.
     ///
     /// What does not open, or spells another value, counts as not there.
@@ -550,17 +587,7 @@ impl OpenFile {
 
     /// The plain text, parsed.
     pub fn plain_document(&self) -> Result<Document, FileError> {
-        let has_other_keys = || {
-            let is_other = |name: &str| name != DATA_KEY && name != METADATA_KEY;
-            self.document
-                .branches
-                .iter()
-                .any(|branch| branch.root.pairs().any(|pair| is_other(&pair.key.name)))
-        };
-        match self.store.envelope() {
-            Some(_) if !has_other_keys() => Ok(self.store.parse_plain(self.plain_text()?)?),
-            _ => self.document_with_values(),
-        }
+        Ok(self.store.parse_plain(self.plain_text()?)?)
     }
 
     /// The sealed text with its values in their places and without the metadata, parsed.
@@ -570,8 +597,17 @@ impl OpenFile {
 
     /// The plain text printed by `output`, in its normal form.
     pub fn reprinted(&self, output: &dyn Store, style: Style) -> Result<SecretText, FileError> {
-        let roots = Content::of_document(&self.plain_document()?, self.store)?;
-        Ok(output.print_file(&roots, style)?)
+        if self.store.keeps_all_kinds() {
+            let roots = Content::of_document(&self.plain_document()?, self.store)?;
+            return Ok(output.print_file(&roots, style)?);
+        }
+        Ok(output.print_file(&self.contents()?, style)?)
+    }
+
+    /// What the file holds, with the kinds that were sealed: a format without dates and comments has no text for them.
+    fn contents(&self) -> Result<Vec<Vec<Line<'_>>>, FileError> {
+        let values = Values::of(self);
+        self.document.branches.iter().map(|branch| values.lines(&branch.root, true)).collect()
     }
 
     /// What `path` names, as `--extract` prints it: a map as a file, text as it is, all else as a single value.
@@ -583,23 +619,25 @@ impl OpenFile {
         output: &dyn Store,
         style: Style,
     ) -> Result<SecretText, FileError> {
+        if !self.store.keeps_all_kinds() {
+            if let Some(key) = metadata_key(&self.document, path) {
+                return Err(FindError::NoSuchKey { key: key.to_owned() }.into());
+            }
+            self.document.find(path)?;
+            let Some(node) = self.document.node(path) else {
+                return self.reprinted(output, style);
+            };
+            let content = Values::of(self).content(node)?;
+            return print_extracted(content, Vec::new(), output, style);
+        }
         let document = self.plain_document()?;
         if let Target::Comment(comment) = document.find(path)?.target {
             return Ok(SecretText::copy_of(comment.span.of(document.bytes())));
         }
-        let Some(node) = document.node(path) else {
-            let roots = Content::of_document(&document, self.store)?;
-            return Ok(output.print_file(&roots, style)?);
-        };
-        Ok(match Content::of_node(&document, node, self.store)? {
-            Content::Map(first) => {
-                let mut roots = Content::of_document(&document, self.store)?;
-                roots[0] = first;
-                output.print_file(&roots, style)?
-            }
-            Content::Held(value) if value.kind() == Kind::Str => SecretText::copy_of(value.expose()),
-            other => output.print_value_in(&other, style)?,
-        })
+        let roots = Content::of_document(&document, self.store)?;
+        let Some(node) = document.node(path) else { return Ok(output.print_file(&roots, style)?) };
+        let others = roots.into_iter().skip(1).collect();
+        print_extracted(Content::of_node(&document, node, self.store)?, others, output, style)
     }
 
     /// Replacements that open every sealed spot; `note` is told of each.
@@ -848,6 +886,66 @@ impl OpenFile {
     }
 }
 
+/// Prints what was extracted, with the other documents behind a map.
+fn print_extracted(
+    content: Content<'_>,
+    others: Vec<Vec<Line<'_>>>,
+    output: &dyn Store,
+    style: Style,
+) -> Result<SecretText, FileError> {
+    match content {
+        Content::Map(first) => {
+            let roots: Vec<_> = std::iter::once(first).chain(others).collect();
+            Ok(output.print_file(&roots, style)?)
+        }
+        other => match other.value() {
+            Some(value) if value.kind() == Kind::Str => Ok(SecretText::copy_of(value.expose())),
+            _ => Ok(output.print_value_in(&other, style)?),
+        },
+    }
+}
+
+/// The values of an opened file by their places.
+struct Values<'o> {
+    file: &'o OpenFile,
+    by_place: HashMap<usize, &'o OpenSpot>,
+}
+
+impl<'o> Values<'o> {
+    fn of(file: &'o OpenFile) -> Self {
+        Self { file, by_place: file.spots.iter().map(|spot| (spot.span.start, spot)).collect() }
+    }
+
+    fn content(&self, node: &Node) -> Result<Content<'o>, FileError> {
+        Ok(match node {
+            Node::Leaf(leaf) => match self.by_place.get(&leaf.span.start) {
+                Some(spot) => spot.value.as_ref().map_or(Content::Null, Content::Borrowed),
+                None => self.file.store.read(&self.file.document, leaf)?.map_or(Content::Null, Content::Held),
+            },
+            Node::Map(map) => Content::Map(self.lines(map, false)?),
+            Node::List(list) => {
+                let mut elements = Vec::new();
+                for item in &list.items {
+                    let Item::Value { node, .. } = item else { continue };
+                    elements.push(match self.content(node)? {
+                        Content::Borrowed(value) if value.kind() == Kind::Comment => {
+                            let text = SecretBytes::copy_of(value.expose());
+                            Element::Comment(Remark { text, inline: false, unseen: false })
+                        }
+                        value => Element::Value(value),
+                    });
+                }
+                Content::List(elements)
+            }
+        })
+    }
+
+    fn lines(&self, map: &Map, is_root: bool) -> Result<Vec<Line<'o>>, FileError> {
+        let pairs = map.pairs().filter(|pair| !is_root || pair.key.name != METADATA_KEY);
+        pairs.map(|pair| Ok(Line::Pair(pair.key.name.clone(), self.content(&pair.value)?))).collect()
+    }
+}
+
 /// The `ENC[…]` of a sealed spot, without quotes and block header.
 fn sealed_part(text: &[u8], spot: Spot<'_>) -> Span {
     let place = match spot {
@@ -936,8 +1034,7 @@ fn metadata_key<'p>(document: &Document, path: &'p TreePath) -> Option<&'p str> 
 }
 
 fn new_comment(document: &Document, comment: &Comment) -> Option<Plaintext> {
-    let text = crate::secret::SecretBytes::copy_of(document.comment_text(comment));
-    Some(Plaintext::new(Kind::Comment, text))
+    Some(Plaintext::new(Kind::Comment, SecretBytes::copy_of(document.comment_text(comment))))
 }
 
 // ---------------------------------------------------------------- sealing
@@ -1258,19 +1355,25 @@ fn seal_bytes(
         mac.update_bytes(content.expose());
         mac.finish()
     };
-    // Where there is no other thread to be had, this one does both.
+    // The digest takes longest; meanwhile the other thread makes the sealed text. Where there is no other thread to
+    // be had, this one does both.
+    let seal = || -> Result<SecretText, FileError> {
+        let sealed = cipher.seal_bytes(&aad, content.expose())?;
+        Ok(sealed.map(|sealed| sealed.to_text()).unwrap_or_default())
+    };
     let (mac, sealed) = std::thread::scope(|scope| {
         let other = match content.len() {
             ..BYTES_FOR_TWO => None,
             _ => std::thread::Builder::new().spawn_scoped(scope, hash).ok(),
         };
-        let sealed = cipher.seal_bytes(&aad, content.expose());
+        let sealed = seal();
         let mac = match other {
             Some(other) => other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
             None => hash(),
         };
         (mac, sealed)
     });
+    let mut sealed = sealed?;
     drop(content);
     metadata.last_modified = LastModified::now();
     metadata.mac = mac.seal(cipher, &metadata.last_modified.aad())?.to_string();
@@ -1279,15 +1382,11 @@ fn seal_bytes(
         Line::Pair(DATA_KEY.to_owned(), Content::Held(Plaintext::text(""))),
         Line::Pair(METADATA_KEY.to_owned(), Content::from(&block)),
     ];
-    let empty = envelope.print_file(&[lines], style)?;
-    let Some(sealed) = sealed? else { return Ok(empty) };
-    let empty = envelope.parse(empty)?;
+    let envelope_text = envelope.print_file(&[lines], style)?;
+    let empty = envelope.parse(envelope_text)?;
     let place = empty.branches[0].root.pair(DATA_KEY).expect("it was printed").value.span();
-    let mut text = SecretText::with_capacity(empty.bytes().len() + sealed.encoded_len());
-    text.push(&empty.bytes()[..place.start + 1]);
-    sealed.push_to(&mut text);
-    text.push(&empty.bytes()[place.end - 1..]);
-    Ok(text)
+    sealed.surround(&empty.bytes()[..place.start + 1], &empty.bytes()[place.end - 1..]);
+    Ok(sealed)
 }
 
 /// So many bytes are worth a second thread.

@@ -10,6 +10,7 @@ use crate::secret::RandomError;
 use crate::value::{Kind, Plaintext};
 
 /// Hashes the canonical bytes of a file's leaves, in the order of the walk.
+#[derive(Clone)]
 pub struct MacHasher(Sha512);
 
 /// The digest of a file's values. Nothing prints it: it would tell equal files apart from others.

@@ -97,6 +97,14 @@ impl SecretBytes {
         &self.0
     }
 
+    /// Drops everything after the first `len` bytes.
+    pub fn truncate(&mut self, len: usize) {
+        if len < self.0.len() {
+            self.0[len..].zeroize();
+            self.0.truncate(len);
+        }
+    }
+
     /// The same bytes as a whole text.
     pub fn into_text(mut self) -> SecretText {
         SecretText(std::mem::take(&mut self.0))
@@ -146,6 +154,17 @@ impl SecretText {
         larger.extend_from_slice(&self.0);
         self.0.zeroize();
         self.0 = larger;
+    }
+
+    /// Puts `before` in front and appends `after`, in the same buffer if it has the room.
+    pub fn surround(&mut self, before: &[u8], after: &[u8]) {
+        let len = self.0.len();
+        self.push(before);
+        self.push(after);
+        let (inner, added) = (before.len() + len, before.len());
+        self.0.copy_within(..len, added);
+        self.0[..added].copy_from_slice(before);
+        self.0[inner..].copy_from_slice(after);
     }
 
     /// Appends the UTF-8 of `text`.
@@ -263,6 +282,18 @@ mod tests {
         for len in [0, 1, 500, 70_000] {
             let text = SecretText::read_from(&mut vec![7; len].as_slice(), len).unwrap();
             assert!(text.0.capacity() < len + 2 * MIN_ROOM, "{} for {len}", text.0.capacity());
+        }
+    }
+
+    #[test]
+    fn a_text_is_surrounded_whether_or_not_it_has_the_room() {
+        for room in [0, 100] {
+            for (before, after) in [("", ""), ("[", "]"), ("long before", ""), ("", "long after")] {
+                let mut text = SecretText::with_capacity(room);
+                text.push_str("text");
+                text.surround(before.as_bytes(), after.as_bytes());
+                assert_eq!(text.expose(), format!("{before}text{after}").as_bytes());
+            }
         }
     }
 

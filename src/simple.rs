@@ -32,7 +32,7 @@ use crate::provider::{GroupKey, KeyGroup, MasterKey};
 use crate::secret::{DataKey, RandomError, SecretText};
 use crate::span::Position;
 use crate::store::{Content, Format, Line, Store, Style};
-use crate::value::Tree;
+use crate::value::{Tree, as_text};
 
 /// Why a file could not be encrypted, decrypted or changed, by what was being done.
 #[derive(Debug, thiserror::Error)]
@@ -92,6 +92,27 @@ pub struct Printing {
     /// Whether everything is written anew, in the format's normal form, rather than left as it is. It always is
     /// when the format is another one than the text's.
     pub reprint: bool,
+}
+
+impl Printing {
+    /// Whether what `store` reads is printed in another format.
+    fn converts(&self, store: &dyn Store) -> bool {
+        self.store.format() != store.format()
+    }
+
+    /// The layout of what `store` writes on the way: the one that is asked for is another format's where it converts.
+    fn style_for(&self, store: &dyn Store) -> Style {
+        if self.converts(store) { Style { indent: 4, tabs: false } } else { self.style }
+    }
+
+    /// A sealed text of `store` in the format that is asked for.
+    fn converted(&self, sealed: SecretText, store: &'static dyn Store) -> Result<SecretText, SimpleError> {
+        if !self.converts(store) {
+            return Ok(sealed);
+        }
+        let sealed = SealedFile::parse(sealed, store).map_err(SimpleError::Sealed)?;
+        sealed.converted(self.store, self.style).map_err(SimpleError::Print)
+    }
 }
 
 /// Decrypts a file.
@@ -297,6 +318,31 @@ impl Opened {
         text.map_err(|error| SimpleError::Print(error.into()))
     }
 
+    /// The entries at the top of the first document as variables of an environment have them, comments left out.
+    ///
+    /// SOPS 3.13 (`exec-env`): `null` is `<nil>`; a list, a map and a key with `=` are errors.
+    pub fn variables(&self) -> Result<Vec<(String, SecretText)>, VariablesError> {
+        let document = self.file.plain_document().map_err(VariablesError::Read)?;
+        let roots = Content::of_document(&document, self.store);
+        let roots = roots.map_err(|error| VariablesError::Read(error.into()))?;
+        let mut variables = Vec::new();
+        for line in roots.into_iter().next().unwrap_or_default() {
+            let Line::Pair(key, content) = line else { continue };
+            let value = match &content {
+                Content::List(_) | Content::Map(_) => return Err(VariablesError::Complex { key }),
+                scalar => as_text(scalar.value()),
+            };
+            if key.contains('=') {
+                return Err(VariablesError::Key { key });
+            }
+            if key.contains('\0') || value.expose().contains(&0) {
+                return Err(VariablesError::Nul { key });
+            }
+            variables.push((key, value));
+        }
+        Ok(variables)
+    }
+
     /// The plain text with the metadata block, in clear too, as `edit --show-master-keys` shows it.
     pub fn plain_text_with_metadata(&self, style: Style) -> Result<SecretText, SimpleError> {
         let document = self.file.document_with_values().map_err(SimpleError::Print)?;
@@ -304,27 +350,43 @@ impl Opened {
         Ok(block.apply(document.bytes()))
     }
 
+    /// The sealed text as it is, in the format of `printing`; `None` when it is in that format.
+    pub fn converted(&self, printing: Printing) -> Result<Option<SecretText>, SimpleError> {
+        if !printing.converts(self.store) {
+            return Ok(None);
+        }
+        printing.converted(SecretText::copy_of(self.file.sealed_text()), self.store).map(Some)
+    }
+
     /// Sealed again with `path` set to `value`; `None` when nothing changed.
-    pub fn set(self, path: &TreePath, value: &Tree, style: Style) -> Result<Option<SecretText>, SimpleError> {
+    pub fn set(
+        self,
+        path: &TreePath,
+        value: &Tree,
+        printing: Printing,
+    ) -> Result<Option<SecretText>, SimpleError> {
+        let style = printing.style_for(self.store);
         let sealed = self.file.set(&self.key, path, value, style).map_err(SimpleError::Change)?;
         // sops: also when nothing changes.
         self.events.record(Action::Encrypt)?;
-        Ok(sealed)
+        sealed.map(|sealed| printing.converted(sealed, self.store)).transpose()
     }
 
     /// Sealed again without what `path` names.
-    pub fn unset(self, path: &TreePath, style: Style) -> Result<Option<SecretText>, SimpleError> {
+    pub fn unset(self, path: &TreePath, printing: Printing) -> Result<Option<SecretText>, SimpleError> {
+        let style = printing.style_for(self.store);
         let sealed = self.file.unset(&self.key, path, style).map_err(SimpleError::Change)?;
         self.events.record(Action::Encrypt)?;
-        Ok(sealed)
+        sealed.map(|sealed| printing.converted(sealed, self.store)).transpose()
     }
 
     /// Sealed again with the text that an editor left; `None` when nothing changed.
     ///
     /// The file is as before when the text cannot be sealed, so that the user can mend it.
-    pub fn edited(&self, text: SecretText, style: Style) -> Result<Option<SecretText>, SimpleError> {
+    pub fn edited(&self, text: SecretText, printing: Printing) -> Result<Option<SecretText>, SimpleError> {
         PlainFile::parse(SecretText::copy_of(text.expose()), self.store).map_err(SimpleError::Plain)?;
-        self.recorded(self.edited_again(text, style)?)
+        let sealed = self.recorded(self.edited_again(text, printing.style_for(self.store))?)?;
+        sealed.map(|sealed| printing.converted(sealed, self.store)).transpose()
     }
 
     /// What is sealed again, if that can be written down.
@@ -351,6 +413,17 @@ impl Opened {
         &self,
         text: SecretText,
         keyring: &Keyring,
+        printing: Printing,
+    ) -> Result<Option<SecretText>, SimpleError> {
+        let style = printing.style_for(self.store);
+        let sealed = self.with_edited_keys(text, keyring, style)?;
+        sealed.map(|sealed| printing.converted(sealed, self.store)).transpose()
+    }
+
+    fn with_edited_keys(
+        &self,
+        text: SecretText,
+        keyring: &Keyring,
         style: Style,
     ) -> Result<Option<SecretText>, SimpleError> {
         let (text, metadata) = split_metadata(text, self.store)?;
@@ -373,16 +446,16 @@ impl Opened {
         mut self,
         change: KeyChange,
         keyring: &Keyring,
-        style: Style,
+        printing: Printing,
     ) -> Result<SecretText, SimpleError> {
         let metadata = self.file.metadata_mut();
         change.apply(&mut metadata.key_groups);
         let key = DataKey::generate()?;
         metadata.shamir_threshold =
             keyring.wrap(&mut metadata.key_groups, metadata.shamir_threshold, &key)?;
-        let sealed = self.file.rotate(&key, style).map_err(SimpleError::Seal)?;
+        let sealed = self.file.rotate(&key, printing.style_for(self.store)).map_err(SimpleError::Seal)?;
         self.events.record(Action::Encrypt)?;
-        Ok(sealed)
+        printing.converted(sealed, self.store)
     }
 }
 
@@ -455,6 +528,122 @@ impl KeySets {
     fn of(groups: &[KeyGroup]) -> Self {
         Self(groups.iter().map(|group| group.keys().map(MasterKey::to_string).collect()).collect())
     }
+}
+
+/// Why the values of a file cannot be variables of an environment.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum VariablesError {
+    /// The file cannot be read.
+    #[error(transparent)]
+    Read(FileError),
+    /// A list or a map.
+    #[error("cannot use complex value in environment; offending key {key}")]
+    Complex {
+        /// Its key.
+        key: String,
+    },
+    /// A key with `=` in it.
+    #[error("cannot use keys with '=' in environment: {key}")]
+    Key {
+        /// The key.
+        key: String,
+    },
+    /// A zero byte, which ends a variable.
+    #[error("cannot use a value or key with a zero byte in environment: {key:?}")]
+    Nul {
+        /// The key.
+        key: String,
+    },
+}
+
+/// Why a key group cannot be taken out.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum GroupsError {
+    /// The file cannot be read, unlocked or wrapped for.
+    #[error(transparent)]
+    Keys(#[from] SimpleError),
+    /// There is no such group.
+    #[error("there is no key group {index}: the file has {count}, counted from 0")]
+    NoSuchGroup {
+        /// The group that was asked for.
+        index: usize,
+        /// How many there are.
+        count: usize,
+    },
+    /// Too few groups would be left.
+    #[error(
+        "removing this key group will make the Shamir threshold impossible to satisfy: \
+         the threshold is {threshold}, but {count} key groups are left"
+    )]
+    TooFew {
+        /// How many groups are needed.
+        threshold: usize,
+        /// How many would be left.
+        count: usize,
+    },
+}
+
+/// A sealed file with one more key group, the same data key split anew among all of them.
+///
+/// A `threshold` of 0 leaves that of the file, which is the number of groups where it has none. Every key of every
+/// group must wrap. sops writes a file that nobody can open when one of them cannot.
+pub fn add_group(
+    text: SecretText,
+    store: &'static dyn Store,
+    group: KeyGroup,
+    threshold: usize,
+    keyring: &Keyring,
+    style: Style,
+) -> Result<SecretText, SimpleError> {
+    let sealed = SealedFile::parse(text, store).map_err(SimpleError::Sealed)?;
+    let key = keyring.unlock(&sealed.metadata().key_groups, sealed.metadata().shamir_threshold)?;
+    let mut groups = copied_groups(sealed.metadata())?;
+    groups.push(group);
+    rewrapped(sealed, groups, threshold, &key, keyring, style)
+}
+
+/// A sealed file without the key group `index`, counted from 0; otherwise as [`add_group`].
+pub fn delete_group(
+    text: SecretText,
+    store: &'static dyn Store,
+    index: usize,
+    threshold: usize,
+    keyring: &Keyring,
+    style: Style,
+) -> Result<SecretText, GroupsError> {
+    let sealed = SealedFile::parse(text, store).map_err(SimpleError::Sealed)?;
+    let key = keyring.unlock(&sealed.metadata().key_groups, sealed.metadata().shamir_threshold);
+    let key = key.map_err(SimpleError::Unlock)?;
+    let mut groups = copied_groups(sealed.metadata())?;
+    if index >= groups.len() {
+        return Err(GroupsError::NoSuchGroup { index, count: groups.len() });
+    }
+    groups.remove(index);
+    let needed = if threshold == 0 { sealed.metadata().shamir_threshold } else { threshold };
+    if groups.len() < needed {
+        return Err(GroupsError::TooFew { threshold: needed, count: groups.len() });
+    }
+    Ok(rewrapped(sealed, groups, threshold, &key, keyring, style)?)
+}
+
+fn copied_groups(metadata: &Metadata) -> Result<Vec<KeyGroup>, SimpleError> {
+    let copy = Metadata::from_tree(&metadata.to_tree()).map_err(|error| SimpleError::Sealed(error.into()))?;
+    Ok(copy.key_groups)
+}
+
+fn rewrapped(
+    sealed: SealedFile,
+    mut groups: Vec<KeyGroup>,
+    threshold: usize,
+    key: &DataKey,
+    keyring: &Keyring,
+    style: Style,
+) -> Result<SecretText, SimpleError> {
+    let asked = if threshold == 0 { sealed.metadata().shamir_threshold } else { threshold };
+    let threshold = keyring.wrap(&mut groups, asked, key)?;
+    Ok(sealed.with_key_groups(groups, threshold, style))
 }
 
 /// Compares the keys of a sealed file with `groups`, which it should have.
@@ -613,11 +802,11 @@ mod tests {
         let before = sealed("a: 1\n");
         let change = KeyChange { added: vec![key(OTHER_KEY), key(TEST_KEY)], removed: vec![key(TEST_KEY)] };
         assert!(!change.is_empty() && KeyChange::default().is_empty());
-        let after = opened(&before).rotate(change, &keyring(TEST_KEY), STYLE).unwrap();
+        let after = opened(&before).rotate(change, &keyring(TEST_KEY), printing(false)).unwrap();
         assert!(matches!(decrypted(text(shown(&after)), TEST_KEY), Err(SimpleError::Unlock(_))));
         assert_eq!(decrypted(after, OTHER_KEY).unwrap(), "a: 1\n");
         let nobody = KeyChange { added: Vec::new(), removed: vec![key(TEST_KEY)] };
-        let error = opened(&before).rotate(nobody, &keyring(TEST_KEY), STYLE).err().unwrap();
+        let error = opened(&before).rotate(nobody, &keyring(TEST_KEY), printing(false)).err().unwrap();
         assert!(matches!(error, SimpleError::Wrap(WrapError::EmptyGroup { group: 0 })));
     }
 
@@ -647,9 +836,9 @@ mod tests {
     fn the_metadata_is_no_value() {
         let before = sealed("a: 1\n");
         let path = TreePath::parse(r#"["sops"]["mac"]"#).unwrap();
-        let error = opened(&before).set(&path, &Tree::text("x"), STYLE).err().unwrap();
+        let error = opened(&before).set(&path, &Tree::text("x"), printing(false)).err().unwrap();
         assert!(matches!(error, SimpleError::Change(FileError::AlreadySealed)));
-        let error = opened(&before).unset(&path, STYLE).err().unwrap();
+        let error = opened(&before).unset(&path, printing(false)).err().unwrap();
         assert!(matches!(error, SimpleError::Change(FileError::Find(FindError::NoSuchKey { .. }))));
     }
 
@@ -658,10 +847,13 @@ mod tests {
         let before = sealed("a: 1\n");
         let opened = opened(&before);
         for broken in ["[", "- a\n", "a: 1\nsops: 2\n", ""] {
-            assert!(matches!(opened.edited(text(broken), STYLE), Err(SimpleError::Plain(_))), "{broken:?}");
+            assert!(
+                matches!(opened.edited(text(broken), printing(false)), Err(SimpleError::Plain(_))),
+                "{broken:?}"
+            );
         }
-        assert!(opened.edited(text("a: 1\n"), STYLE).unwrap().is_none());
-        let after = opened.edited(text("a: 2\n"), STYLE).unwrap().unwrap();
+        assert!(opened.edited(text("a: 1\n"), printing(false)).unwrap().is_none());
+        let after = opened.edited(text("a: 2\n"), printing(false)).unwrap().unwrap();
         assert_eq!(decrypted(after, TEST_KEY).unwrap(), "a: 2\n");
     }
 

@@ -57,6 +57,10 @@ impl Store for Binary {
         Some(&Json)
     }
 
+    fn keeps_all_kinds(&self) -> bool {
+        false
+    }
+
     fn read(&self, document: &Document, leaf: &Leaf) -> Result<Option<Plaintext>, ParseError> {
         match leaf.tag.as_deref() {
             Some(BYTES_TAG) => {

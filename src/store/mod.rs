@@ -38,6 +38,12 @@ pub trait Store: Sync {
         None
     }
 
+    /// Whether the text of an open file tells the kind of every value: else dates and comments, which only a
+    /// conversion from another format brings, are taken from what was sealed when the file is printed in a third.
+    fn keeps_all_kinds(&self) -> bool {
+        true
+    }
+
     /// The value of a leaf; `None` is null.
     fn read(&self, document: &Document, leaf: &Leaf) -> Result<Option<Plaintext>, ParseError>;
 

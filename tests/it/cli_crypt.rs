@@ -313,19 +313,6 @@ fn file_status_tells_without_a_key() {
 }
 
 #[test]
-fn formats_to_come_are_named() {
-    let desk = Desk::new();
-    for (name, format) in [("a.json", "json"), ("a.env", "dotenv"), ("a.ini", "ini"), ("a.txt", "binary")] {
-        desk.file(name, "x");
-        let message = desk.run(["encrypt", name]).fails(1);
-        assert!(message.contains(&format!("the format {format}")), "{message}");
-    }
-    desk.file("a.txt", SAMPLE);
-    let sealed = desk.run(["encrypt", "--input-type", "yaml", "--output-type", "yaml", "a.txt"]).ok();
-    assert!(sealed.contains("ENC["));
-}
-
-#[test]
 fn a_surplus_of_words_is_warned_of() {
     let desk = Desk::new();
     desk.sealed("a.yaml", SAMPLE);

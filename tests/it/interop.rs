@@ -72,6 +72,9 @@ const SOPS_CHANGES: &[(&str, &str)] = &[
     ("unicode-line-separators-and-zero-width", "blanks are put behind a line separator"),
 ];
 
+/// In clear, sops writes the float -0.0 as `-0`, reads the integer 0, and finds its own MAC wrong.
+const MINUS_ZERO: &str = "number-float-of-minus-zero";
+
 fn sops_changes(name: &str) -> bool {
     SOPS_CHANGES.iter().any(|(file, _)| *file == name)
 }
@@ -154,7 +157,7 @@ fn sops_opens_ours(format: Format, name: &str, plain: &[u8], rule: &Rule) -> Res
     if !from_ours.status.success() {
         return Err(format!("{case}: sops does not open it: {}", lossy(&from_ours.stderr)));
     }
-    if from_ours.stdout == from_theirs.stdout {
+    if from_ours.stdout == from_theirs.stdout || name == MINUS_ZERO && !from_theirs.status.success() {
         return Ok(());
     }
     if name == "block-at-the-end-without-final-newline"
@@ -187,7 +190,7 @@ fn ours_opens_theirs(format: Format, name: &str, plain: &[u8], rule: &Rule) -> R
     let theirs = sops_encrypt(format, plain, rule);
     let printed = sops_decrypt(format, &theirs.stdout, format);
     let opened = open_in(format, &theirs.stdout).and_then(|file| file.plain_text());
-    if !printed.status.success() && format == Format::Yaml && sops_changes(name) {
+    if !printed.status.success() && (format == Format::Yaml && sops_changes(name) || name == MINUS_ZERO) {
         return Ok(()); // sops cannot read its own file
     }
     let opened = opened.map_err(|error| format!("{case}: {error}\n{}", lossy(&theirs.stdout)))?;

@@ -38,6 +38,14 @@ pub(crate) enum Command {
     Updatekeys(Updatekeys),
     /// Tell whether a file is encrypted.
     Filestatus(Filestatus),
+    /// Add and delete key groups of an encrypted file.
+    Groups(Groups),
+    /// Run a command with the values of a file in its environment.
+    ExecEnv(ExecEnv),
+    /// Run a command with the plain text of a file in a file that no disk sees.
+    ExecFile(ExecFile),
+    /// Print a script that completes command lines.
+    Completion(Completion),
     /// Tell which rule holds for a file, who can open it, and which values are encrypted.
     Explain(Explain),
     /// Publish encrypted files to S3, Google Cloud Storage or Vault, as the config file says.
@@ -63,6 +71,10 @@ impl Command {
         "rotate",
         "updatekeys",
         "filestatus",
+        "groups",
+        "exec-env",
+        "exec-file",
+        "completion",
         "explain",
         #[cfg(feature = "publish")]
         "publish",
@@ -85,6 +97,10 @@ impl Command {
             "rotate" => Rotate::augment_args(command),
             "updatekeys" => Updatekeys::augment_args(command),
             "filestatus" => Filestatus::augment_args(command),
+            "groups" => Groups::augment_args(command),
+            "exec-env" => ExecEnv::augment_args(command),
+            "exec-file" => ExecFile::augment_args(command),
+            "completion" => Completion::augment_args(command),
             "explain" => Explain::augment_args(command),
             #[cfg(feature = "publish")]
             "publish" => Publish::augment_args(command),
@@ -106,6 +122,10 @@ impl Command {
             "rotate" => Command::Rotate(Rotate::from_arg_matches_mut(matches)?),
             "updatekeys" => Command::Updatekeys(Updatekeys::from_arg_matches_mut(matches)?),
             "filestatus" => Command::Filestatus(Filestatus::from_arg_matches_mut(matches)?),
+            "groups" => Command::Groups(Groups::from_arg_matches_mut(matches)?),
+            "exec-env" => Command::ExecEnv(ExecEnv::from_arg_matches_mut(matches)?),
+            "exec-file" => Command::ExecFile(ExecFile::from_arg_matches_mut(matches)?),
+            "completion" => Command::Completion(Completion::from_arg_matches_mut(matches)?),
             "explain" => Command::Explain(Explain::from_arg_matches_mut(matches)?),
             #[cfg(feature = "publish")]
             "publish" => Command::Publish(Publish::from_arg_matches_mut(matches)?),
@@ -442,6 +462,123 @@ pub(crate) struct Keyservice {
 }
 
 #[derive(Args)]
+#[command(override_usage = "orlop groups add|delete [OPTIONS]", disable_help_subcommand = true)]
+pub(crate) struct Groups {
+    #[command(subcommand)]
+    pub(crate) command: GroupsCommand,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum GroupsCommand {
+    /// Add a key group to a file.
+    Add(Box<GroupsAdd>),
+    /// Delete a key group of a file, by its number from 0.
+    Delete(GroupsDelete),
+}
+
+/// The keys of a new group; each flag may be repeated.
+pub(crate) struct GroupKeys {
+    /// For each row of [`PROVIDERS`] the texts of its flag.
+    pub(crate) keys: [Vec<String>; PROVIDERS.len()],
+}
+
+/// What `groups add` and `groups delete` have in common.
+#[derive(Args)]
+pub(crate) struct Regrouping {
+    /// The file
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) file: Option<OsString>,
+    /// Write the result to the file itself
+    #[arg(short, long)]
+    pub(crate) in_place: bool,
+    /// How many key groups are needed to decrypt
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub(crate) shamir_secret_sharing_threshold: Option<i64>,
+    #[command(flatten)]
+    pub(crate) services: Services,
+    #[command(flatten)]
+    pub(crate) words: Words,
+}
+
+#[derive(Args)]
+#[command(override_usage = "orlop groups add --file FILE [--age RECIPIENT]... [OPTIONS]")]
+pub(crate) struct GroupsAdd {
+    #[command(flatten)]
+    pub(crate) keys: GroupKeys,
+    /// The AWS profile for --kms
+    #[arg(long, value_name = "NAME")]
+    pub(crate) aws_profile: Option<String>,
+    /// The encryption context for --kms, name:value,...
+    #[arg(long, value_name = "CONTEXT")]
+    pub(crate) encryption_context: Option<String>,
+    #[command(flatten)]
+    pub(crate) regrouping: Regrouping,
+}
+
+#[derive(Args)]
+#[command(override_usage = "orlop groups delete --file FILE [OPTIONS] NUMBER")]
+pub(crate) struct GroupsDelete {
+    #[command(flatten)]
+    pub(crate) regrouping: Regrouping,
+}
+
+/// How a command is run.
+#[derive(Args)]
+pub(crate) struct Running {
+    /// Run the command as this user
+    #[arg(long, value_name = "NAME")]
+    pub(crate) user: Option<String>,
+    /// Do not wait for the command (deprecated by sops)
+    #[arg(long)]
+    pub(crate) background: bool,
+}
+
+#[derive(Args)]
+#[command(override_usage = "orlop exec-env [OPTIONS] FILE COMMAND   (COMMAND is one word, for /bin/sh)")]
+pub(crate) struct ExecEnv {
+    /// Leave out the variables of this process
+    #[arg(long)]
+    pub(crate) pristine: bool,
+    /// Become the command instead of waiting for it
+    #[arg(long)]
+    pub(crate) same_process: bool,
+    #[command(flatten)]
+    pub(crate) running: Running,
+    #[command(flatten)]
+    pub(crate) unlocking: Unlocking,
+    #[command(flatten)]
+    pub(crate) words: Words,
+}
+
+#[derive(Args)]
+#[command(
+    override_usage = "orlop exec-file [OPTIONS] FILE COMMAND   (COMMAND is one word, for /bin/sh; {} is the file)"
+)]
+pub(crate) struct ExecFile {
+    /// Make a file that can be read more than once, in memory, instead of a FIFO
+    #[arg(long)]
+    pub(crate) no_fifo: bool,
+    /// The name that the path of the file ends with
+    #[arg(long, value_name = "NAME")]
+    pub(crate) filename: Option<OsString>,
+    #[command(flatten)]
+    pub(crate) input: Input,
+    #[command(flatten)]
+    pub(crate) running: Running,
+    #[command(flatten)]
+    pub(crate) unlocking: Unlocking,
+    #[command(flatten)]
+    pub(crate) words: Words,
+}
+
+#[derive(Args)]
+#[command(override_usage = "orlop completion bash|zsh|fish|powershell")]
+pub(crate) struct Completion {
+    #[command(flatten)]
+    pub(crate) words: Words,
+}
+
+#[derive(Args)]
 #[command(override_usage = "orlop explain [OPTIONS] FILE")]
 pub(crate) struct Explain {
     /// The format of the file; default: by its name
@@ -537,6 +674,11 @@ pub(crate) fn variable_of(flag: &str) -> Option<&'static str> {
     of_provider.or_else(|| VARIABLES.iter().find(|(name, _)| *name == flag).map(|(_, variable)| *variable))
 }
 
+/// As [`variable_of`] for `groups`, whose keys come from nowhere but its flags.
+pub(crate) fn variable_for_groups(flag: &str) -> Option<&'static str> {
+    VARIABLES.iter().find(|(name, _)| *name == flag).map(|(_, variable)| *variable)
+}
+
 /// One flag for each provider, with `prefix` before its name.
 fn provider_flags(prefix: &'static str, what: fn(&str) -> String) -> impl Iterator<Item = Arg> {
     PROVIDERS.iter().map(move |provider| {
@@ -570,6 +712,35 @@ impl FromArgMatches for Recipients {
 
     fn from_arg_matches_mut(matches: &mut ArgMatches) -> Result<Self, clap::Error> {
         Ok(Self { keys: provider_values(matches, ""), terms: Terms::from_arg_matches_mut(matches)? })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl Args for GroupKeys {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        command.args(PROVIDERS.iter().map(|provider| {
+            let flag = Arg::new(provider.flag).long(provider.flag).value_name("KEYS").help(provider.help);
+            flag.action(ArgAction::Append)
+        }))
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for GroupKeys {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        Self::from_arg_matches_mut(&mut matches.clone())
+    }
+
+    fn from_arg_matches_mut(matches: &mut ArgMatches) -> Result<Self, clap::Error> {
+        let mut texts = |flag: &str| matches.remove_many(flag).map(Iterator::collect).unwrap_or_default();
+        Ok(Self { keys: PROVIDERS.each_ref().map(|provider| texts(provider.flag)) })
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {

@@ -46,6 +46,8 @@ impl Name {
 
 /// The surroundings of one command.
 pub(crate) struct Context {
+    /// What the program was called as.
+    pub(crate) name: Name,
     /// The environment.
     pub(crate) env: Env,
     globals: Globals,
@@ -58,8 +60,8 @@ pub(crate) fn environment() -> Env {
 
 impl Context {
     /// The surroundings of a command with the options that count for all of them.
-    pub(crate) fn new(env: Env, globals: Globals) -> Self {
-        Self { env, globals }
+    pub(crate) fn new(name: Name, env: Env, globals: Globals) -> Self {
+        Self { name, env, globals }
     }
 
     /// Whether `--mac-only-encrypted` was given.
@@ -67,25 +69,49 @@ impl Context {
         self.globals.mac_only_encrypted
     }
 
-    /// The config file: the one that was named, else the nearest from the working directory upwards.
-    pub(crate) fn config(&self) -> Result<Option<Config>, CommandError> {
-        let named = self.globals.config.as_ref().map(PathBuf::from);
-        let path = match named {
-            Some(path) => path,
-            None => {
-                let found = orlop::config::discover(&working_directory()?);
-                for ignored in &found.ignored_sops_yml {
-                    ui::warn_sops_yml(ignored, found.config.as_deref());
-                }
-                let Some(path) = found.config else { return Ok(None) };
-                path
-            }
+    /// The config file for `file`: the one that was named, else the nearest from the file's folder upwards, else from
+    /// the working directory upwards.
+    ///
+    /// sops looks from the working directory only, and so does its stand-in.
+    pub(crate) fn config(&self, file: Option<&Path>) -> Result<Option<Config>, CommandError> {
+        let path = match &self.globals.config {
+            Some(path) => PathBuf::from(path),
+            None => match self.find_config(file)? {
+                Some(path) => path,
+                None => return Ok(None),
+            },
         };
         let text = std::fs::read_to_string(&path).map_err(|error| {
             let message = format!("cannot read the config file {}: {}", path.display(), io_reason(&error));
             CommandError::new(Kind::Generic, message)
         })?;
         Config::parse(&text, &absolute(&path)?).map(Some).map_err(CommandError::config)
+    }
+
+    fn find_config(&self, file: Option<&Path>) -> Result<Option<PathBuf>, CommandError> {
+        let here = working_directory()?;
+        let by_here = orlop::config::discover(&here);
+        let file = file.filter(|_| self.name != Name::Sops).map(absolute).transpose()?;
+        let by_file = file.as_deref().and_then(Path::parent).filter(|folder| *folder != here);
+        let found = match by_file.map(orlop::config::discover).filter(|found| found.config.is_some()) {
+            Some(found) => {
+                if let (Some(used), Some(passed)) = (&found.config, &by_here.config)
+                    && used != passed
+                {
+                    ui::note(format_args!(
+                        "orlop: note: the config file is {}, which is nearer to the file than {}",
+                        used.display(),
+                        passed.display()
+                    ));
+                }
+                found
+            }
+            None => by_here,
+        };
+        for ignored in &found.ignored_sops_yml {
+            ui::warn_sops_yml(ignored, found.config.as_deref());
+        }
+        Ok(found.config)
     }
 
     /// How new text of `format` is laid out, and whether `--indent` asks for a file in normal form.
@@ -98,7 +124,7 @@ impl Context {
     ) -> Result<(Style, bool), CommandError> {
         let stores = config.map(Config::stores).unwrap_or_default();
         let asked = self.globals.indent;
-        let refused = |reason: &str| Err(CommandError::new(Kind::Generic, reason));
+        let refused = |kind, reason: &str| Err(CommandError::new(kind, reason));
         let style = match format {
             Format::Json | Format::Binary => {
                 let configured =
@@ -107,7 +133,12 @@ impl Context {
                     -1 => Style { indent: 0, tabs: true },
                     columns => match usize::try_from(columns) {
                         Ok(indent) => Style { indent, tabs: false },
-                        Err(_) => return refused("the indentation of JSON cannot be less than -1"),
+                        Err(_) => {
+                            return refused(
+                                Kind::ErrorDumpingTree,
+                                "the indentation of JSON cannot be less than -1",
+                            );
+                        }
                     },
                 }
             }
@@ -115,7 +146,7 @@ impl Context {
                 match usize::try_from(asked.unwrap_or(stores.yaml_indent)) {
                     Ok(0) => Style { indent: 4, tabs: false },
                     Ok(indent) => Style { indent, tabs: false },
-                    Err(_) => return refused("the indentation of YAML cannot be negative"),
+                    Err(_) => return refused(Kind::Generic, "the indentation of YAML cannot be negative"),
                 }
             }
         };
@@ -279,10 +310,9 @@ pub(crate) fn store_for(
     let format = named.and_then(Format::from_name).unwrap_or_else(by_path);
     format.store().ok_or_else(|| {
         let of = path.map(|path| format!(" ({})", path.display())).unwrap_or_default();
-        let message =
-            format!("this version reads and writes YAML only, not the format {}{of}", format.name());
+        let message = format!("this version does not read or write the format {}{of} yet", format.name());
         CommandError::new(Kind::Generic, message)
-            .hint("if it is YAML, say so: --input-type yaml --output-type yaml")
+            .hint("if it is another one, say so: --input-type yaml --output-type yaml")
     })
 }
 

@@ -36,12 +36,17 @@ pub(crate) enum Kind {
     FileHasNotBeenModified = 200,
     NoEditorFound = 201,
     FileAlreadyEncrypted = 203,
+    /// Help for a command that does not exist; sops' command line library ends with 3 then.
+    NoHelpTopic,
 }
 
 impl Kind {
     /// The exit code.
     pub(crate) fn exit_code(self) -> u8 {
-        self as u8
+        match self {
+            Kind::NoHelpTopic => 3,
+            kind => kind as u8,
+        }
     }
 }
 
@@ -229,6 +234,7 @@ fn seal(error: FileError) -> CommandError {
         FileError::Walk(_) | FileError::CommentMatches | FileError::NothingSealed => {
             CommandError::new(Kind::ErrorEncryptingTree, error.to_string())
         }
+        FileError::Print(_) => CommandError::new(Kind::ErrorDumpingTree, error.to_string()),
         FileError::Selection(_) => CommandError::new(Kind::Generic, error.to_string())
             .hint("with a rule that cannot be used, the whole file would stay in clear text"),
         _ => CommandError::new(Kind::ErrorEncryptingTree, error.to_string()),

@@ -52,7 +52,19 @@ pub(crate) fn read_stdin() -> Result<SecretText, CommandError> {
     if io::stdin().is_terminal() {
         ui::note("reading from the terminal; Ctrl+D on a line of its own ends the input");
     }
-    SecretText::read_from(&mut io::stdin().lock(), 0).map_err(|error| CommandError::reading("stdin", &error))
+    SecretText::read_from(&mut io::stdin().lock(), stdin_size())
+        .map_err(|error| CommandError::reading("stdin", &error))
+}
+
+/// How much there is to read, where stdin is a file.
+fn stdin_size() -> usize {
+    #[cfg(unix)]
+    if let Ok(stat) = rustix::fs::fstat(rustix::stdio::stdin())
+        && rustix::fs::FileType::from_raw_mode(stat.st_mode).is_file()
+    {
+        return usize::try_from(stat.st_size).unwrap_or(0);
+    }
+    0
 }
 
 /// A file that is going to be replaced: read, locked against others that do the same, and known again.
@@ -77,6 +89,9 @@ impl HeldFile {
         loop {
             let target = fs::canonicalize(path).map_err(failed)?;
             let mut file = File::open(&target).map_err(failed)?;
+            if file.metadata().map_err(failed)?.is_dir() {
+                return Err(failed(io::ErrorKind::IsADirectory.into()));
+            }
             if !file.metadata().map_err(failed)?.is_file() {
                 let message = format!("cannot change {} in place: it is not a regular file", path.display());
                 return Err(CommandError::new(Kind::CouldNotWriteOutputFile, message));

@@ -2,6 +2,7 @@
 
 mod args;
 mod argv;
+mod child;
 mod commands;
 mod context;
 mod editor;
@@ -10,6 +11,7 @@ mod helm;
 mod io;
 mod json;
 mod rules;
+mod scratch;
 mod ui;
 
 use std::process::ExitCode;

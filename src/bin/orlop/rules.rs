@@ -137,6 +137,17 @@ fn keys(
     Ok(keys)
 }
 
+/// The key group that lists of key texts name, one list for each row of [`PROVIDERS`].
+pub(crate) fn group_of_lists(
+    lists: &[Vec<String>; PROVIDERS.len()],
+    context: Option<&str>,
+    profile: &str,
+) -> Result<KeyGroup, CommandError> {
+    let context = encryption_context(context)?;
+    let texts = lists.each_ref().map(|texts| Some(texts.join(",")).filter(|text| !text.is_empty()));
+    Ok(KeyGroup::of_keys(keys(&texts, "", &context, profile)?))
+}
+
 /// The keys that `rotate` adds and removes.
 pub(crate) fn key_change(
     changes: &KeyChanges,

@@ -155,25 +155,19 @@ fn delimiter(text: &[u8], pair: &Pair) -> Option<usize> {
 fn new_section(document: &Document, section: SecretText) -> Edit {
     let text = document.bytes();
     let newline = spell::line_break(text);
-    let metadata = document.branches.first().and_then(|branch| branch.metadata());
+    let sections = document.branches.first().into_iter().flat_map(|branch| branch.root.pairs());
+    let last = sections.filter(|section| !document.names_metadata(&section.key.name)).last();
+    // Comments at the end of the file stay there.
+    let at = last.map_or(content_start(text), |last| end_of_section(text, last));
     let mut lines = SecretText::default();
-    let at = match metadata {
-        Some(metadata) => {
-            lines.push(section.expose());
-            lines.push_str(newline);
-            start_of_line(text, metadata.span.start)
-        }
-        None => {
-            let breaks = match text {
-                [] => 0,
-                [.., b'\n'] => 1,
-                _ => 2,
-            };
-            lines.push_str(&newline.repeat(breaks));
-            lines.push(section.expose());
-            text.len()
-        }
-    };
+    if at > content_start(text) {
+        lines.push_str(if text[at - 1] == b'\n' { "" } else { newline });
+        lines.push_str(newline);
+    }
+    lines.push(section.expose());
+    if !text[at..end_of_line(text, at)].trim_ascii().is_empty() {
+        lines.push_str(newline);
+    }
     let mut patch = Patch::new();
     patch.replace(Span::at(at), lines);
     Edit { patch, place: at }

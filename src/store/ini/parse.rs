@@ -172,18 +172,10 @@ impl Reader<'_> {
         };
         let mut pieces = std::mem::take(&mut self.pending);
         let mut entry_end = value.span.end.max(value_start);
-        let mut unseen = None;
-        match value.comment {
-            Some((comment, true)) => {
-                entry_end = comment.end;
-                pieces.push(comment);
-            }
-            Some((comment, false)) => {
-                entry_end = comment.end;
-                unseen = Some(comment);
-            }
-            None => {}
+        for behind in value.unseen.iter().chain(&value.comment) {
+            entry_end = entry_end.max(behind.end);
         }
+        pieces.extend(value.comment);
         let comments = self.comments(&pieces);
         let section = self.sections.last_mut().expect("there is always one");
         if section.span.is_empty() {
@@ -195,21 +187,17 @@ impl Reader<'_> {
             Pair { key, value: Node::Leaf(leaf), span: Span::new(start, value.span.end.max(value_start)) };
         section.entries.push(Entry::Pair(pair));
         section.entries.extend(comments);
-        section.entries.extend(unseen.map(unseen_comment));
+        section.entries.extend(value.unseen.map(unseen_entry));
         Ok(value.next_line)
     }
 
     /// The entries for the lines of one comment.
     fn comments(&mut self, pieces: &[Piece]) -> Vec<Entry> {
         let Some((&first, others)) = pieces.split_first() else { return Vec::new() };
-        let start = first.start + marker_len(first.of(self.text));
-        let mut comment = Comment {
-            span: Span::new(start, first.end.max(start)),
-            inline: false,
-            in_list: false,
-            unseen: false,
-            part: CommentPart::Whole,
-        };
+        let span = text_of(self.text, first);
+        let start = span.start;
+        let mut comment =
+            Comment { span, inline: false, in_list: false, unseen: false, part: CommentPart::Whole };
         if let Some((&last, between)) = others.split_last() {
             let mut whole = SecretText::default();
             whole.push(&self.text[start..end_of_line(self.text, first.start)]);
@@ -220,9 +208,11 @@ impl Reader<'_> {
             comment.part = CommentPart::First { text: self.comment_texts.len(), others: others.len() };
             self.comment_texts.push(SecretBytes::copy_of(whole.expose()));
         }
-        let others = others.iter().map(|piece| {
-            let span = Span::new(piece.start + 1, piece.end);
-            Comment { span, unseen: true, part: CommentPart::Other, ..comment }
+        let others = others.iter().map(|piece| Comment {
+            span: text_of(self.text, *piece),
+            unseen: true,
+            part: CommentPart::Other,
+            ..comment
         });
         std::iter::once(comment).chain(others).map(Entry::Comment).collect()
     }
@@ -236,9 +226,24 @@ impl Reader<'_> {
 }
 
 fn unseen_comment(piece: Piece) -> Entry {
-    let span = Span::new(piece.start + 1, piece.end);
+    unseen_entry(Span::new(piece.start + 1, piece.end))
+}
+
+fn unseen_entry(span: Span) -> Entry {
     Entry::Comment(Comment { span, inline: false, in_list: false, unseen: true, part: CommentPart::Whole })
 }
+
+/// The text of a line of comment, without what sops removes before it.
+fn text_of(text: &[u8], piece: Piece) -> Span {
+    let span = Span::new(piece.start + marker_len(piece.of(text)), piece.end);
+    let line = start_of_line(text, piece.start);
+    let is_behind_header = text[skip_blanks(text, line, piece.start)] == b'[';
+    let is_moved = is_behind_header && span.of(text) == MOVED;
+    if is_moved { Span::at(span.start) } else { span }
+}
+
+/// What stands behind the header of a section in the place of a sealed comment, which cannot stand there.
+pub(super) const MOVED: &[u8] = b"`";
 
 /// Length of what sops removes before the text of a comment.
 pub(super) fn marker_len(comment: &[u8]) -> usize {
@@ -277,8 +282,10 @@ pub(super) fn key_name(line: &[u8]) -> Result<(Span, usize), &'static str> {
 pub(super) struct Value {
     /// The value with its quotes.
     pub(super) span: Span,
-    /// A comment behind it, and whether sops sees that.
-    pub(super) comment: Option<(Piece, bool)>,
+    /// A comment behind it that sops sees.
+    pub(super) comment: Option<Piece>,
+    /// What stands behind closing quotes and is dropped by sops, without the marker of a comment.
+    pub(super) unseen: Option<Span>,
     /// The start of the line behind it.
     pub(super) next_line: usize,
 }
@@ -289,7 +296,7 @@ pub(super) fn value(text: &[u8], start: usize, end: usize) -> Result<Value, &'st
     if first == end {
         // sops prints an empty value with a blank behind the delimiter.
         let blank = usize::from(text.get(start) == Some(&b' '));
-        return Ok(Value { span: Span::at(start + blank), comment: None, next_line: end });
+        return Ok(Value { span: Span::at(start + blank), comment: None, unseen: None, next_line: end });
     }
     let line = &text[first..end];
     if line.len() > 3 && line.starts_with(b"\"\"\"") {
@@ -305,10 +312,10 @@ pub(super) fn value(text: &[u8], start: usize, end: usize) -> Result<Value, &'st
     let mut span = Span::new(first, last);
     let mut comment = None;
     if let Some(at) = span.of(text).iter().position(|byte| matches!(byte, b'#' | b';')) {
-        comment = Some((Span::new(first + at, last), true));
+        comment = Some(Span::new(first + at, last));
         span.end = trimmed_end(text, first, first + at);
     }
-    Ok(Value { span, comment, next_line: end })
+    Ok(Value { span, comment, unseen: None, next_line: end })
 }
 
 fn continued(text: &[u8], first: Span, line_end: usize) -> Value {
@@ -326,27 +333,21 @@ fn continued(text: &[u8], first: Span, line_end: usize) -> Value {
             break;
         }
     }
-    Value { span, comment: None, next_line: at }
+    Value { span, comment: None, unseen: None, next_line: at }
 }
 
 fn quoted(text: &[u8], start: usize, line_end: usize, quote: &'static [u8]) -> Result<Value, &'static str> {
-    const BEHIND: &str = "sops drops what stands behind closing quotes and is no comment";
     let find_last = |from: usize, to: usize| {
         text[from..to].windows(quote.len()).rposition(|window| window == quote).map(|at| from + at)
-    };
-    let comment_behind = |from: usize, to: usize| {
-        let behind = skip_blanks(text, from, to);
-        match text[behind..to].first() {
-            None => Ok(None),
-            Some(b'#' | b';') => Ok(Some(Span::new(behind, trimmed_end(text, behind, to)))),
-            Some(_) => Err(BEHIND),
-        }
     };
     let content = start + quote.len();
     if let Some(close) = find_last(content, line_end) {
         let span = Span::new(start, close + quote.len());
-        let comment = comment_behind(span.end, line_end)?.map(|comment| (comment, false));
-        return Ok(Value { span, comment, next_line: line_end });
+        let behind = trimmed(text, Span::new(span.end, line_end));
+        let is_comment = matches!(behind.of(text).first(), Some(b'#' | b';'));
+        let unseen = Span::new(behind.start + usize::from(is_comment), behind.end);
+        let unseen = (!behind.is_empty()).then_some(unseen);
+        return Ok(Value { span, comment: None, unseen, next_line: line_end });
     }
     let mut at = line_end;
     loop {
@@ -358,8 +359,11 @@ fn quoted(text: &[u8], start: usize, line_end: usize, quote: &'static [u8]) -> R
             let behind = close + quote.len();
             let last = trimmed_end(text, behind, end);
             if last == behind || text[last - 1] != b'\\' {
-                let comment = comment_behind(behind, end)?.map(|comment| (comment, true));
-                return Ok(Value { span: Span::new(start, behind), comment, next_line: end });
+                let marker = text[behind..last].iter().position(|byte| matches!(byte, b'#' | b';'));
+                let comment = marker.map(|at| Span::new(behind + at, last));
+                let unseen = trimmed(text, Span::new(behind, marker.map_or(last, |at| behind + at)));
+                let unseen = (!unseen.is_empty()).then_some(unseen);
+                return Ok(Value { span: Span::new(start, behind), comment, unseen, next_line: end });
             }
         }
         at = end;

@@ -1,7 +1,8 @@
 //! How values, keys and comments are written.
 
 use super::parse::{
-    self, DEFAULT, Shape, end_of_line, key_name, marker_len, shape, skip_blanks, start_of_line, value_of,
+    self, DEFAULT, MOVED, Shape, end_of_line, key_name, marker_len, shape, skip_blanks, start_of_line,
+    value_of,
 };
 use crate::document::{Comment, CommentPart, Document, Leaf, Patch};
 use crate::secret::SecretText;
@@ -39,6 +40,7 @@ fn reads_back(raw: &[u8], value: &[u8]) -> bool {
         let written = read.span.of(text);
         written == raw
             && read.comment.is_none()
+            && read.unseen.is_none()
             && read.next_line == raw.len() + 1
             && value_of(written).expose() == value
     })
@@ -214,8 +216,8 @@ impl<'t> Surroundings<'t> {
         if self.text.get(self.below()) == Some(&b'[') { Owner::Section } else { Owner::Key }
     }
 
-    /// Where the text of the comment behind the header below belongs, if there is a marker with nothing behind it.
-    fn empty_behind_header(&self) -> Option<Span> {
+    /// What stands in the place of the comment behind the header below, if that was moved.
+    fn moved_from_header(&self) -> Option<Span> {
         let header = self.below();
         if self.text.get(header) != Some(&b'[') {
             return None;
@@ -223,9 +225,9 @@ impl<'t> Surroundings<'t> {
         let end = end_of_line(self.text, header);
         let close = header + self.text[header..end].iter().rposition(|&byte| byte == b']')?;
         let marker = skip_blanks(self.text, close + 1, end);
-        let piece = Span::new(marker, parse::trimmed_end(self.text, marker, end));
-        let run = marker_len(&self.text[marker..end]);
-        (run > 0 && piece.len() <= run).then(|| Span::new(marker, marker + run))
+        let start = marker + marker_len(&self.text[marker..end]);
+        let place = Span::new(start, parse::trimmed_end(self.text, start, end));
+        (place.of(self.text) == MOVED).then_some(place)
     }
 }
 
@@ -240,7 +242,7 @@ pub(super) fn seal_comment(patch: &mut Patch, document: &Document, comment: &Com
             let line = format!("; {sealed}{}", line_break(text));
             patch.replace(Span::at(around.line_start), line);
         }
-        return patch.replace(comment.span, "");
+        return patch.replace(comment.span, SecretText::copy_of(MOVED));
     }
     if comment.part == CommentPart::Whole && !comment.unseen && around.is_own_line() {
         let exact = &text[around.first..comment.span.end];
@@ -271,17 +273,17 @@ pub(super) fn open_comment(patch: &mut Patch, document: &Document, comment: &Com
     let lines: Vec<&[u8]> = value.split(|&byte| byte == b'\n').collect();
     let trimmed = |line: &[u8]| SecretText::copy_of(&line[..parse::trimmed_end(line, 0, line.len())]);
     if others > 0 {
-        let behind_header = around.empty_behind_header();
+        let moved = around.moved_from_header();
         if lines.len() == others + 1 {
             patch.replace(comment.span, trimmed(lines[0]));
-            if let (Some(marker), Some([_, last @ ..])) = (behind_header, lines.last()) {
-                patch.replace(Span::at(marker.start + 1), trimmed(last));
+            if let (Some(place), Some(last)) = (moved, lines.last()) {
+                patch.replace(place, trimmed(&last[marker_len(last)..]));
             }
             return;
         }
-        if let (Some(marker), 1, [line]) = (behind_header, others, &lines[..]) {
+        if let (Some(place), 1, [line]) = (moved, others, &lines[..]) {
             patch.replace(Span::new(around.line_start, end_of_line(text, around.line_start)), "");
-            return patch.replace(Span::at(marker.end), SecretText::copy_of(line));
+            return patch.replace(place, SecretText::copy_of(line));
         }
     }
     let as_written = comment.span.of(text).ends_with(&[AS_WRITTEN]);

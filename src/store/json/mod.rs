@@ -30,6 +30,10 @@ impl Store for Json {
         parse::parse(text)
     }
 
+    fn keeps_all_kinds(&self) -> bool {
+        false
+    }
+
     fn read(&self, document: &Document, leaf: &Leaf) -> Result<Option<Plaintext>, ParseError> {
         read(document, leaf)
     }
@@ -72,7 +76,7 @@ impl Store for Json {
     }
 
     fn spells(&self, spelling: &[u8], value: &Plaintext) -> bool {
-        matches!(text::read(spelling), Ok(Some(read)) if read == *value)
+        parse::is_scalar(spelling) && matches!(text::read(spelling), Ok(Some(read)) if read == *value)
     }
 
     fn check(&self, value: &Plaintext) -> Result<(), PrintError> {

@@ -21,6 +21,12 @@ pub(super) fn parse(text: SecretText) -> Result<Document, ParseError> {
     Ok(Document { text, branches: vec![branch], aliases_expanded: false, comment_texts: Vec::new() })
 }
 
+/// Whether `text` is one scalar and nothing else.
+pub(super) fn is_scalar(text: &[u8]) -> bool {
+    let mut parser = Parser { text, at: 0, depth: 0 };
+    matches!(parser.node(false), Ok(Node::Leaf(leaf)) if leaf.span == Span::new(0, text.len()))
+}
+
 struct Parser<'t> {
     text: &'t [u8],
     at: usize,
@@ -330,6 +336,16 @@ mod tests {
             let message = error(text);
             assert!(message.starts_with(&format!("{place}: ")), "{text:?}: {message}");
             assert!(message.contains(problem) && !message.contains("secret"), "{text:?}: {message}");
+        }
+    }
+
+    #[test]
+    fn a_scalar_is_one_token_without_anything_around_it() {
+        for text in ["1.0", "\"a\\u0022\"", "null", "\"\"", "-0"] {
+            assert!(is_scalar(text.as_bytes()), "{text}");
+        }
+        for text in ["", " 1", "1 ", "\"a\", \"b\"", "\"a", "[1]", "{}", "1,2", "nullx"] {
+            assert!(!is_scalar(text.as_bytes()), "{text}");
         }
     }
 

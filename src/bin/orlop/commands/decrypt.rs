@@ -12,7 +12,7 @@ use crate::ui;
 pub(crate) fn run(context: &Context, args: Decrypt) -> Result<(), CommandError> {
     let source = Source::of(&args.words.words, args.output)?;
     source.ensure_exists()?;
-    let config = context.config()?;
+    let config = context.config(source.name.as_deref())?;
     let (store, printing) = source.printing(context, config.as_ref(), &args.input)?;
     let path = extract_path(args.extract.as_deref())?;
     let unlocking = &args.unlocking;

@@ -32,7 +32,7 @@ pub(crate) fn run_as(
         return Err(CommandError::no_file("no file specified"));
     };
     let name = name.unwrap_or_else(|| file.clone());
-    let config = context.config()?;
+    let config = context.config(Some(&name))?;
     let (store, printing) = stores(context, config.as_ref(), &args.input, Some(&name))?;
     let unlocking = &args.unlocking;
     let keyring = context.keyring(&unlocking.services, unlocking.decryption_order.as_deref(), Some(&file))?;
@@ -75,8 +75,8 @@ fn edit_existing(
         false => opened.plain_text(printing),
     };
     let sealed = edited(context, file, &shown.map_err(failed)?, |text| match args.show_master_keys {
-        true => opened.edited_with_metadata(text, keyring, style),
-        false => opened.edited(text, style),
+        true => opened.edited_with_metadata(text, keyring, printing),
+        false => opened.edited(text, printing),
     })?;
     save(file, &sealed, || known.replace(&sealed))
 }

@@ -20,7 +20,7 @@ pub(crate) fn run_in_form(context: &Context, args: Encrypt, form: Form) -> Resul
         return Err(CommandError::conflict("encrypting from stdin needs --filename-override")
             .hint("the name decides which creation rule holds and what format the text is"));
     };
-    let config = context.config()?;
+    let config = context.config(Some(&name))?;
     let (store, printing) = source.printing(context, config.as_ref(), &args.input)?;
     let (config, name) = (config.as_ref(), absolute(&name)?);
     let metadata = rules::metadata_for(context, config, &name, &args.recipients, &args.selecting, form)?;

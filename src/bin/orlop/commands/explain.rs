@@ -14,7 +14,7 @@ pub(crate) fn run(context: &Context, args: &Explain) -> Result<(), CommandError>
     let Some(file) = args.words.words.first().map(PathBuf::from) else {
         return Err(CommandError::no_file("no file specified").hint("orlop explain FILE"));
     };
-    let config = context.config()?;
+    let config = context.config(Some(&file))?;
     let by_rule = match &config {
         Some(config) => Some(explain::rule_for(config, &absolute(&file)?).map_err(CommandError::config)),
         None => None,

@@ -32,7 +32,7 @@ pub(crate) fn run(context: &Context, form: LegacyForm) -> Result<(), CommandErro
     let name = form.output.filename_override.as_ref().map_or_else(|| file.clone(), PathBuf::from);
     if mode != Mode::Decrypt {
         // sops: a config file without a rule for the file stops everything but decrypting.
-        if let Some(config) = context.config()? {
+        if let Some(config) = context.config(Some(&name))? {
             config.rule_for(&absolute(&name)?).map_err(CommandError::config)?;
         }
     }
@@ -75,7 +75,7 @@ pub(crate) fn run(context: &Context, form: LegacyForm) -> Result<(), CommandErro
         Mode::Set => {
             warn_of_surplus(&form.words.words);
             let (path, value) = split_set(form.set.as_deref().unwrap_or_default())?;
-            ValueChange { file, name, path, value: value_of(&value)? }.apply(
+            ValueChange { file, name, path, value: value_of(&value)?, is_idempotent: false }.apply(
                 context,
                 &form.input,
                 &form.mac,

@@ -17,11 +17,11 @@ use crate::error::{CommandError, Kind};
 use crate::{io, ui};
 
 pub(crate) fn run(context: &Context, args: Publish) -> Result<(), CommandError> {
-    let config = context.config()?.ok_or_else(|| {
+    let words = &args.words.words;
+    let config = context.config(words.first().map(Path::new))?.ok_or_else(|| {
         CommandError::new(Kind::Generic, "config file not found")
             .hint("publish goes where the destination_rules of .sops.yaml say")
     })?;
-    let words = &args.words.words;
     let Some(root) = words.first().map(PathBuf::from) else {
         return Err(CommandError::no_file("Error: no file specified"));
     };

@@ -19,7 +19,7 @@ pub(crate) fn run_with(context: &Context, args: Rotate, mac: MacCheck) -> Result
     if !change.is_empty() && !exists(&file) {
         return Err(cannot_change_keys(&file));
     }
-    let config = context.config()?;
+    let config = context.config(source.name.as_deref())?;
     let (store, printing) = source.printing(context, config.as_ref(), &args.input)?;
     let unlocking = &args.unlocking;
     let keyring = context.keyring(&unlocking.services, unlocking.decryption_order.as_deref(), Some(&file))?;
@@ -29,7 +29,7 @@ pub(crate) fn run_with(context: &Context, args: Rotate, mac: MacCheck) -> Result
         |error: simple::SimpleError| CommandError::from(error).doing("rotate the data key of", &file);
     let opened = simple::open_to_rotate(text, store, &keyring, mac).map_err(failed)?;
     ui::warn_odd_comments(&file, opened.odd_comments());
-    sink.write(&opened.rotate(change, &keyring, printing.style).map_err(failed)?)
+    sink.write(&opened.rotate(change, &keyring, printing).map_err(failed)?)
 }
 
 /// Keys were to be added to or removed from a file that is not there.

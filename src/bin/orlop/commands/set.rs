@@ -32,6 +32,7 @@ pub(crate) fn run(context: &Context, args: Set) -> Result<(), CommandError> {
         name: file.into(),
         path: tree_path(path, "set")?,
         value: value_of(&value)?,
+        is_idempotent: args.changing.idempotent,
     };
     change.apply(context, &args.input, &args.changing.mac, &args.changing.unlocking)
 }
@@ -43,6 +44,8 @@ pub(crate) struct ValueChange {
     pub(crate) name: PathBuf,
     pub(crate) path: TreePath,
     pub(crate) value: Tree,
+    /// Whether nothing is to be written when the value is there already.
+    pub(crate) is_idempotent: bool,
 }
 
 impl ValueChange {
@@ -54,7 +57,7 @@ impl ValueChange {
         mac: &Mac,
         unlocking: &Unlocking,
     ) -> Result<(), CommandError> {
-        let config = context.config()?;
+        let config = context.config(Some(&self.name))?;
         let (store, printing) = stores(context, config.as_ref(), input, Some(&self.name))?;
         let keyring =
             context.keyring(&unlocking.services, unlocking.decryption_order.as_deref(), Some(&self.file))?;
@@ -64,8 +67,12 @@ impl ValueChange {
             |error: simple::SimpleError| CommandError::from(error).doing("set a value in", &self.file);
         let opened = simple::open(text, store, &keyring, mac_check(mac.ignore_mac)).map_err(failed)?;
         ui::warn_odd_comments(&self.file, opened.odd_comments());
-        // With or without --idempotent: a file in which nothing changes is not written.
-        match opened.set(&self.path, &self.value, printing.style).map_err(failed)? {
+        // With or without --idempotent: a file in which nothing changes is not written, unless in another format.
+        let converted = match self.is_idempotent {
+            true => None,
+            false => opened.converted(printing).map_err(failed)?,
+        };
+        match opened.set(&self.path, &self.value, printing).map_err(failed)?.or(converted) {
             Some(sealed) => held.replace(&sealed),
             None => Ok(()),
         }

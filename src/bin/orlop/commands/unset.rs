@@ -23,7 +23,7 @@ pub(crate) fn run(context: &Context, args: Unset) -> Result<(), CommandError> {
         );
     };
     let (file, path) = (Path::new(file), tree_path(path, "unset")?);
-    let config = context.config()?;
+    let config = context.config(Some(file))?;
     let (store, printing) = stores(context, config.as_ref(), &args.input, Some(file))?;
     let unlocking = &args.changing.unlocking;
     let keyring = context.keyring(&unlocking.services, unlocking.decryption_order.as_deref(), Some(&file))?;
@@ -33,7 +33,7 @@ pub(crate) fn run(context: &Context, args: Unset) -> Result<(), CommandError> {
     let opened =
         simple::open(text, store, &keyring, mac_check(args.changing.mac.ignore_mac)).map_err(failed)?;
     ui::warn_odd_comments(file, opened.odd_comments());
-    match opened.unset(&path, printing.style) {
+    match opened.unset(&path, printing) {
         Ok(Some(sealed)) => held.replace(&sealed),
         Ok(None) => Ok(()),
         Err(error) if args.changing.idempotent && is_missing(&error) => Ok(()),

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use orlop::Config;
 use orlop::simple::{self, SimpleError};
 
 use crate::args::Updatekeys;
@@ -16,13 +15,12 @@ pub(crate) fn run(context: &Context, args: Updatekeys) -> Result<(), CommandErro
     if files.is_empty() {
         return Err(CommandError::no_file("no file specified"));
     }
-    let config = context.config()?.ok_or_else(config_not_found)?;
     if let [file] = &files[..] {
-        return update(context, &args, &config, Path::new(file));
+        return update(context, &args, Path::new(file));
     }
     let mut failed = 0;
     for file in files {
-        if let Err(error) = update(context, &args, &config, Path::new(file)) {
+        if let Err(error) = update(context, &args, Path::new(file)) {
             ui::show_error(Name::Orlop, &error);
             failed += 1;
         }
@@ -33,19 +31,21 @@ pub(crate) fn run(context: &Context, args: Updatekeys) -> Result<(), CommandErro
     }
 }
 
-fn update(context: &Context, args: &Updatekeys, config: &Config, file: &Path) -> Result<(), CommandError> {
+fn update(context: &Context, args: &Updatekeys, file: &Path) -> Result<(), CommandError> {
     if file.is_dir() {
         let message = format!("can't operate on a directory: {}", file.display());
         return Err(CommandError::new(Kind::Generic, message));
     }
+    let config = context.config(Some(file))?.ok_or_else(config_not_found)?;
     let store = store_for(args.input_type.as_deref(), Some(file))?;
-    let (style, _) = context.style(Some(config), store.format())?;
+    let (style, _) = context.style(Some(&config), store.format())?;
     let rule =
         config.rule_for(&absolute(file)?).map_err(CommandError::config)?.ok_or_else(config_not_found)?;
     let groups = rule.key_groups().map_err(CommandError::config)?;
     let keyring = context.keyring_in_file_order(&args.services, Some(file))?;
 
-    let (text, held) = HeldFile::read(file)?;
+    // sops: a file that cannot be read has no exit code of its own here.
+    let (text, held) = HeldFile::read(file).map_err(|error| CommandError { kind: Kind::Generic, ..error })?;
     let failed = |error: SimpleError| CommandError::from(error).doing("update the keys of", file);
     let update = simple::plan_key_update(text, store, groups).map_err(failed)?;
     if update.is_empty() {
