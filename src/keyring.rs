@@ -1,7 +1,10 @@
 //! Key groups unlocked and wrapped: which key is tried when, and what to say when none helps.
 
 use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
 
+use crate::audit::{EventLog, Events};
 use crate::provider::{
     GroupKey, KeyGroup, MasterKey, PROVIDERS, ProviderError, ProviderId, Session, SourceReport, WrappedKey,
 };
@@ -50,8 +53,9 @@ impl KeyService for Session {
 ///
 /// One keyring serves any number of files, also from several threads.
 pub struct Keyring {
-    services: Vec<Box<dyn KeyService>>,
+    services: Arc<Vec<Box<dyn KeyService>>>,
     order: DecryptionOrder,
+    events: Events,
 }
 
 /// The order in which the keys of a group are tried.
@@ -234,7 +238,22 @@ impl Keyring {
 
     /// A keyring that asks `services`, one after another.
     pub fn with_services(services: Vec<Box<dyn KeyService>>) -> Self {
-        Self { services, order: DecryptionOrder::default() }
+        Self { services: Arc::new(services), order: DecryptionOrder::default(), events: Events::default() }
+    }
+
+    /// The same keyring with one more log that hears of every file before it is opened or sealed.
+    pub fn with_log(self, log: Arc<dyn EventLog>) -> Self {
+        Self { events: self.events.with_log(log), ..self }
+    }
+
+    /// The same keyring for `file`, which is what its logs hear; without this they hear of the working directory.
+    pub fn for_file(&self, file: &Path) -> Self {
+        Self { services: self.services.clone(), order: self.order.clone(), events: self.events.of_file(file) }
+    }
+
+    /// What hears of what is done with the file.
+    pub(crate) fn events(&self) -> &Events {
+        &self.events
     }
 
     /// The same keyring with another order of keys.
@@ -300,7 +319,7 @@ impl Keyring {
     fn unlock_member(&self, member: &GroupKey, part_len: usize) -> Result<KeyPart, Vec<AttemptReason>> {
         let Some(wrapped) = &member.wrapped else { return Err(vec![AttemptReason::NotWrapped]) };
         let mut reasons = Vec::new();
-        for service in &self.services {
+        for service in self.services.iter() {
             reasons.push(match service.unwrap(&member.key, wrapped) {
                 Ok(Some(part)) if part.expose().len() == part_len => return Ok(part),
                 Ok(Some(part)) => AttemptReason::WrongLength { len: part.expose().len() },
@@ -355,7 +374,7 @@ impl Keyring {
 
     fn wrap_one(&self, key: &MasterKey, part: &KeyPart) -> Result<WrappedKey, Vec<ProviderError>> {
         let mut reasons = Vec::new();
-        for service in &self.services {
+        for service in self.services.iter() {
             match service.wrap(key, part) {
                 Ok(wrapped) => return Ok(wrapped),
                 Err(error) => reasons.push(error),

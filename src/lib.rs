@@ -91,6 +91,7 @@
 #![cfg_attr(not(test), forbid(unsafe_code))]
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+pub mod audit;
 pub mod cipher;
 pub mod config;
 pub mod document;
@@ -100,10 +101,16 @@ pub mod file;
 pub mod go_regex;
 pub mod key_path;
 pub mod keyring;
+#[cfg(feature = "keyservice")]
+pub mod keyservice;
 pub mod mac;
 pub mod manual;
 pub mod metadata;
+#[cfg(feature = "net")]
+pub mod net;
 pub mod provider;
+#[cfg(feature = "publish")]
+pub mod publish;
 pub mod secret;
 pub mod selection;
 pub mod shamir;

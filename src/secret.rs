@@ -223,6 +223,11 @@ impl SecretText {
 /// Into less room than this the standard library reads by way of the stack.
 const MIN_ROOM: usize = 64;
 
+/// Wipes what a library left in `bytes`; afterwards it is empty.
+pub(crate) fn wipe(bytes: &mut Vec<u8>) {
+    bytes.zeroize();
+}
+
 /// A fixed-size scratch buffer that is wiped when it goes out of scope.
 pub(crate) fn scratch(len: usize) -> Zeroizing<Vec<u8>> {
     Zeroizing::new(vec![0; len])

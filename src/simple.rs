@@ -23,6 +23,7 @@
 
 use std::collections::HashSet;
 
+use crate::audit::{Action, AuditError, Events};
 use crate::file::{FileError, OpenFile, PlainFile, SealedFile};
 use crate::key_path::TreePath;
 use crate::keyring::{Keyring, UnlockError, WrapError};
@@ -30,7 +31,7 @@ use crate::metadata::{FORMAT_VERSION, Metadata};
 use crate::provider::{GroupKey, KeyGroup, MasterKey};
 use crate::secret::{DataKey, RandomError, SecretText};
 use crate::span::Position;
-use crate::store::{Content, Line, Store, Style};
+use crate::store::{Content, Format, Line, Store, Style};
 use crate::value::{Tree, as_text};
 
 /// Why a file could not be encrypted, decrypted or changed, by what was being done.
@@ -67,6 +68,9 @@ pub enum SimpleError {
     /// The values cannot be sealed.
     #[error(transparent)]
     Seal(FileError),
+    /// What was to be done cannot be written down, and so was not done.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
 }
 
 /// Whether a file must be complete and unchanged to be opened.
@@ -164,13 +168,14 @@ fn plain_file(
 pub fn prepare(mut metadata: Metadata, keyring: &Keyring) -> Result<NewFile, SimpleError> {
     let key = DataKey::generate()?;
     metadata.shamir_threshold = keyring.wrap(&mut metadata.key_groups, metadata.shamir_threshold, &key)?;
-    Ok(NewFile { key, metadata })
+    Ok(NewFile { key, metadata, events: keyring.events().clone() })
 }
 
 /// A file that has its keys but no text yet.
 pub struct NewFile {
     key: DataKey,
     metadata: Metadata,
+    events: Events,
 }
 
 impl NewFile {
@@ -194,7 +199,9 @@ impl NewFile {
             true => plain.seal(&self.key, metadata, printing.style),
             false => plain.seal_as(&self.key, metadata, printing.store, printing.style),
         };
-        sealed.map_err(SimpleError::Seal)
+        let sealed = sealed.map_err(SimpleError::Seal)?;
+        self.events.record(Action::Encrypt)?;
+        Ok(sealed)
     }
 }
 
@@ -205,10 +212,33 @@ pub fn open(
     keyring: &Keyring,
     mac: MacCheck,
 ) -> Result<Opened, SimpleError> {
+    open_sealed(SealedFile::parse(text, store).map_err(SimpleError::Sealed)?, store, keyring, mac)
+}
+
+/// As [`open`], for a file that is to get a new data key.
+pub fn open_to_rotate(
+    text: SecretText,
+    store: &'static dyn Store,
+    keyring: &Keyring,
+    mac: MacCheck,
+) -> Result<Opened, SimpleError> {
     let sealed = SealedFile::parse(text, store).map_err(SimpleError::Sealed)?;
+    keyring.events().record(Action::Rotate)?;
+    open_sealed(sealed, store, keyring, mac)
+}
+
+fn open_sealed(
+    sealed: SealedFile,
+    store: &'static dyn Store,
+    keyring: &Keyring,
+    mac: MacCheck,
+) -> Result<Opened, SimpleError> {
     let metadata = sealed.metadata();
     let key = keyring.unlock(&metadata.key_groups, metadata.shamir_threshold)?;
-    Ok(Opened { store, file: open_with(sealed, &key, mac)?, key, mac })
+    let events = keyring.events().clone();
+    // sops: who cannot unlock a file has not decrypted it.
+    events.record(Action::Decrypt)?;
+    Ok(Opened { store, file: open_with(sealed, &key, mac)?, key, mac, events })
 }
 
 fn open_with(sealed: SealedFile, key: &DataKey, mac: MacCheck) -> Result<OpenFile, SimpleError> {
@@ -225,6 +255,7 @@ pub struct Opened {
     file: OpenFile,
     key: DataKey,
     mac: MacCheck,
+    events: Events,
 }
 
 impl Opened {
@@ -268,6 +299,23 @@ impl Opened {
     /// What `path` names, as `--extract` prints it.
     pub fn extract(&self, path: &TreePath, printing: Printing) -> Result<SecretText, SimpleError> {
         self.file.extract(path, printing.store, printing.style).map_err(SimpleError::Extract)
+    }
+
+    /// The values of all documents as one map in JSON, without comments, as `publish` gives them to Vault.
+    ///
+    /// sops: a key of a later document takes the place of an earlier one's.
+    pub fn values_in_json(&self) -> Result<SecretText, SimpleError> {
+        let document = self.file.plain_document().map_err(SimpleError::Print)?;
+        let roots = Content::of_document(&document, self.store);
+        let mut merged: Vec<Line<'static>> = Vec::new();
+        for line in roots.map_err(|error| SimpleError::Print(error.into()))?.into_iter().flatten() {
+            let Line::Pair(key, value) = line else { continue };
+            merged.retain(|line| !matches!(line, Line::Pair(known, _) if *known == key));
+            merged.push(Line::Pair(key, value.without_comments()));
+        }
+        let json = Format::Json.store().expect("JSON is in every build");
+        let text = json.print_file(&[merged], Style { indent: 0, tabs: false });
+        text.map_err(|error| SimpleError::Print(error.into()))
     }
 
     /// The entries at the top of the first document as variables of an environment have them, comments left out.
@@ -319,6 +367,8 @@ impl Opened {
     ) -> Result<Option<SecretText>, SimpleError> {
         let style = printing.style_for(self.store);
         let sealed = self.file.set(&self.key, path, value, style).map_err(SimpleError::Change)?;
+        // sops: also when nothing changes.
+        self.events.record(Action::Encrypt)?;
         sealed.map(|sealed| printing.converted(sealed, self.store)).transpose()
     }
 
@@ -326,6 +376,7 @@ impl Opened {
     pub fn unset(self, path: &TreePath, printing: Printing) -> Result<Option<SecretText>, SimpleError> {
         let style = printing.style_for(self.store);
         let sealed = self.file.unset(&self.key, path, style).map_err(SimpleError::Change)?;
+        self.events.record(Action::Encrypt)?;
         sealed.map(|sealed| printing.converted(sealed, self.store)).transpose()
     }
 
@@ -334,8 +385,16 @@ impl Opened {
     /// The file is as before when the text cannot be sealed, so that the user can mend it.
     pub fn edited(&self, text: SecretText, printing: Printing) -> Result<Option<SecretText>, SimpleError> {
         PlainFile::parse(SecretText::copy_of(text.expose()), self.store).map_err(SimpleError::Plain)?;
-        let sealed = self.edited_again(text, printing.style_for(self.store))?;
+        let sealed = self.recorded(self.edited_again(text, printing.style_for(self.store))?)?;
         sealed.map(|sealed| printing.converted(sealed, self.store)).transpose()
+    }
+
+    /// What is sealed again, if that can be written down.
+    fn recorded(&self, sealed: Option<SecretText>) -> Result<Option<SecretText>, SimpleError> {
+        if sealed.is_some() {
+            self.events.record(Action::Encrypt)?;
+        }
+        Ok(sealed)
     }
 
     fn edited_again(&self, text: SecretText, style: Style) -> Result<Option<SecretText>, SimpleError> {
@@ -374,12 +433,12 @@ impl Opened {
         let values_as_before = text == self.file.plain_text().map_err(SimpleError::Print)?;
         let sealed = if values_as_before { None } else { self.edited_again(text, style)? };
         if !has_other_keys {
-            return Ok(sealed);
+            return self.recorded(sealed);
         }
         let sealed = sealed.unwrap_or_else(|| SecretText::copy_of(self.file.sealed_text()));
         let sealed = SealedFile::parse(sealed, self.store).map_err(SimpleError::Sealed)?;
         let threshold = keyring.wrap(&mut groups, metadata.shamir_threshold, &self.key)?;
-        Ok(Some(sealed.with_key_groups(groups, threshold, style)))
+        self.recorded(Some(sealed.with_key_groups(groups, threshold, style)))
     }
 
     /// Sealed again, every value afresh, with a new data key, and with `change` done to the keys.
@@ -395,6 +454,7 @@ impl Opened {
         metadata.shamir_threshold =
             keyring.wrap(&mut metadata.key_groups, metadata.shamir_threshold, &key)?;
         let sealed = self.file.rotate(&key, printing.style_for(self.store)).map_err(SimpleError::Seal)?;
+        self.events.record(Action::Encrypt)?;
         printing.converted(sealed, self.store)
     }
 }
@@ -597,14 +657,16 @@ pub fn plan_key_update(
     let old_threshold = metadata.shamir_threshold;
     // sops: the threshold of the config file does not count here.
     let new_threshold = old_threshold.min(groups.len());
+    let group_changes = compare_groups(&metadata.key_groups, &groups);
+    Ok(KeyUpdate { sealed, groups, old_threshold, new_threshold, group_changes })
+}
+
+/// What changes in each group when `old` becomes `new`.
+pub fn compare_groups(old: &[KeyGroup], new: &[KeyGroup]) -> Vec<GroupChange> {
     let names = |groups: &[KeyGroup], at: usize| -> Vec<String> {
         groups.get(at).map(|group| group.keys().map(MasterKey::to_string).collect()).unwrap_or_default()
     };
-    let old = &metadata.key_groups;
-    let group_changes = (0..old.len().max(groups.len()))
-        .map(|at| GroupChange::between(&names(old, at), names(&groups, at)))
-        .collect();
-    Ok(KeyUpdate { sealed, groups, old_threshold, new_threshold, group_changes })
+    (0..old.len().max(new.len())).map(|at| GroupChange::between(&names(old, at), names(new, at))).collect()
 }
 
 /// What would change in the keys of a file.

@@ -454,6 +454,22 @@ pub enum ProviderError {
         /// What went wrong.
         reason: String,
     },
+    /// Nothing here opens what is for the key.
+    #[error("no credential for {key} was found")]
+    NoCredential {
+        /// The key's identity.
+        key: String,
+    },
+    /// A key service of another process did not do it.
+    #[error("the key service {address} did not help with {key}: {reason}")]
+    Remote {
+        /// The address of the service.
+        address: String,
+        /// The key's identity.
+        key: String,
+        /// What went wrong.
+        reason: String,
+    },
 }
 
 /// The answer of a provider that is read and written but cannot act yet.

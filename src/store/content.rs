@@ -72,6 +72,27 @@ impl Content<'_> {
 }
 
 impl Content<'static> {
+    /// The same without comments, at any depth.
+    pub fn without_comments(self) -> Self {
+        match self {
+            Content::List(elements) => {
+                let values = elements.into_iter().filter_map(|element| match element {
+                    Element::Value(value) => Some(Element::Value(value.without_comments())),
+                    Element::Comment(_) => None,
+                });
+                Content::List(values.collect())
+            }
+            Content::Map(lines) => {
+                let pairs = lines.into_iter().filter_map(|line| match line {
+                    Line::Pair(key, value) => Some(Line::Pair(key, value.without_comments())),
+                    Line::Comment(_) => None,
+                });
+                Content::Map(pairs.collect())
+            }
+            scalar => scalar,
+        }
+    }
+
     /// What a node holds.
     pub fn of_node(document: &Document, node: &Node, store: &dyn Store) -> Result<Self, ParseError> {
         Ok(match node {

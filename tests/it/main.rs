@@ -1,5 +1,7 @@
 //! The suite that needs the built binary, one module a subject.
 
+#[cfg(all(feature = "peers", target_os = "linux"))]
+mod audit;
 #[cfg(feature = "peers")]
 mod binary;
 mod cli;
@@ -27,6 +29,8 @@ mod interop;
 #[cfg(feature = "peers")]
 mod json;
 #[cfg(feature = "peers")]
+mod keyservice;
+#[cfg(feature = "peers")]
 mod kube;
 mod layouts;
 #[cfg(unix)]
@@ -42,6 +46,8 @@ mod old_files;
 mod pairs;
 #[cfg(feature = "peers")]
 mod pgp;
+#[cfg(feature = "peers")]
+mod publish;
 #[cfg(feature = "peers")]
 mod readme;
 mod round_trip;

@@ -46,7 +46,11 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("document", &["secret", "span", "key_path", "value", "selection"]),
     ("store", &["secret", "span", "key_path", "value", "document", "cipher"]),
     ("provider", &["secret", "env", "value"]),
-    ("keyring", &["secret", "provider", "shamir", "env", "timestamp"]),
+    ("net", &[]),
+    ("audit", &["secret", "env", "net"]),
+    ("keyring", &["audit", "secret", "provider", "shamir", "env", "timestamp"]),
+    ("publish", &["secret", "env", "net"]),
+    ("keyservice", &["secret", "provider", "keyring", "net"]),
     ("metadata", &["secret", "key_path", "value", "provider", "selection", "timestamp"]),
     ("config", &["provider", "selection", "go_regex"]),
     (
@@ -72,6 +76,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "simple",
         &[
+            "audit",
             "file",
             "keyring",
             "config",

@@ -707,5 +707,4 @@ pub(crate) const DIFFERENT: &[(&str, &[&str])] = &[
     ),
     ("sops crashes", &["groups delete -f p.yaml 7"]),
     ("folders of the name are made", &["exec-file --filename a/b p.yaml 'cat {}'"]),
-    ("publish and keyservice are not there yet", &["--generate-bash-completion"]),
 ];

@@ -48,6 +48,12 @@ pub(crate) enum Command {
     Completion(Completion),
     /// Tell which rule holds for a file, who can open it, and which values are encrypted.
     Explain(Explain),
+    /// Publish encrypted files to S3, Google Cloud Storage or Vault, as the config file says.
+    #[cfg(feature = "publish")]
+    Publish(Publish),
+    /// Wrap and unwrap data keys for others, as a server.
+    #[cfg(feature = "keyservice")]
+    Keyservice(Keyservice),
     /// Make a new key.
     Generate(Generate),
     /// Run helm, which reads encrypted values files from memory.
@@ -56,7 +62,7 @@ pub(crate) enum Command {
 
 impl Command {
     /// Names of the commands.
-    pub(crate) const NAMES: [&str; 15] = [
+    pub(crate) const NAMES: &[&str] = &[
         "decrypt",
         "encrypt",
         "edit",
@@ -70,6 +76,10 @@ impl Command {
         "exec-file",
         "completion",
         "explain",
+        #[cfg(feature = "publish")]
+        "publish",
+        #[cfg(feature = "keyservice")]
+        "keyservice",
         "generate",
         "helm",
     ];
@@ -92,6 +102,10 @@ impl Command {
             "exec-file" => ExecFile::augment_args(command),
             "completion" => Completion::augment_args(command),
             "explain" => Explain::augment_args(command),
+            #[cfg(feature = "publish")]
+            "publish" => Publish::augment_args(command),
+            #[cfg(feature = "keyservice")]
+            "keyservice" => Keyservice::augment_args(command),
             "generate" => Generate::augment_args(command),
             _ => HelmWords::augment_args(command),
         })
@@ -113,6 +127,10 @@ impl Command {
             "exec-file" => Command::ExecFile(ExecFile::from_arg_matches_mut(matches)?),
             "completion" => Command::Completion(Completion::from_arg_matches_mut(matches)?),
             "explain" => Command::Explain(Explain::from_arg_matches_mut(matches)?),
+            #[cfg(feature = "publish")]
+            "publish" => Command::Publish(Publish::from_arg_matches_mut(matches)?),
+            #[cfg(feature = "keyservice")]
+            "keyservice" => Command::Keyservice(Keyservice::from_arg_matches_mut(matches)?),
             "generate" => Command::Generate(Generate::from_arg_matches_mut(matches)?),
             _ => Command::Helm(HelmWords::from_arg_matches_mut(matches)?),
         })
@@ -398,6 +416,47 @@ pub(crate) struct Filestatus {
     /// The format of the file; default: by its name
     #[arg(long, value_name = "TYPE")]
     pub(crate) input_type: Option<String>,
+    #[command(flatten)]
+    pub(crate) words: Words,
+}
+
+#[cfg(feature = "publish")]
+#[derive(Args)]
+#[command(override_usage = "orlop publish [OPTIONS] PATH")]
+pub(crate) struct Publish {
+    /// Do not ask
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+    /// Leave the extension out of the name
+    #[arg(long)]
+    pub(crate) omit_extensions: bool,
+    /// Publish every file below PATH
+    #[arg(long)]
+    pub(crate) recursive: bool,
+    #[arg(long, hide = true)]
+    pub(crate) verbose: bool,
+    #[command(flatten)]
+    pub(crate) unlocking: Unlocking,
+    #[command(flatten)]
+    pub(crate) words: Words,
+}
+
+#[cfg(feature = "keyservice")]
+#[derive(Args)]
+#[command(override_usage = "orlop keyservice [OPTIONS]   (until SIGINT or SIGTERM)")]
+pub(crate) struct Keyservice {
+    /// The kind of network: tcp, tcp4, tcp6 or unix; default: tcp
+    #[arg(long, visible_alias = "net", value_name = "KIND")]
+    pub(crate) network: Option<String>,
+    /// The address: host:port, or the path of a unix socket; default: 127.0.0.1:5000
+    #[arg(long, visible_alias = "addr", value_name = "ADDRESS")]
+    pub(crate) address: Option<String>,
+    /// Ask on the terminal before each request is fulfilled
+    #[arg(long)]
+    pub(crate) prompt: bool,
+    /// Print a line for each request
+    #[arg(long)]
+    pub(crate) verbose: bool,
     #[command(flatten)]
     pub(crate) words: Words,
 }

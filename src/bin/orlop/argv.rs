@@ -46,6 +46,8 @@ pub(crate) enum UsageError {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Flag<'c> {
     pub(crate) long: &'c str,
+    /// The other long name.
+    pub(crate) alias: Option<&'c str>,
     pub(crate) short: Option<char>,
     pub(crate) takes: Takes,
     pub(crate) variable: Option<&'static str>,
@@ -81,7 +83,8 @@ impl<'c> Grammar<'c> {
                 _ if arg.is_allow_negative_numbers_set() => Takes::Number,
                 _ => Takes::Text,
             };
-            Some(Flag { long, short: arg.get_short(), takes, variable: variable_of(long) })
+            let alias = arg.get_visible_aliases().and_then(|aliases| aliases.first().copied());
+            Some(Flag { long, alias, short: arg.get_short(), takes, variable: variable_of(long) })
         };
         Self { flags: command.get_arguments().filter_map(flag).collect() }
     }
@@ -89,7 +92,9 @@ impl<'c> Grammar<'c> {
     fn position(&self, name: &str) -> Option<usize> {
         let mut letters = name.chars();
         let letter = letters.next().filter(|_| letters.next().is_none());
-        self.flags.iter().position(|flag| flag.long == name || (letter.is_some() && flag.short == letter))
+        self.flags.iter().position(|flag| {
+            flag.long == name || flag.alias == Some(name) || (letter.is_some() && flag.short == letter)
+        })
     }
 }
 
@@ -273,10 +278,10 @@ impl Values {
             Takes::Bool => {
                 let Some(value) = last else { return Ok(Vec::new()) };
                 let is_true = match value.to_str() {
-                    Some("1" | "t" | "T" | "true" | "TRUE" | "True") => true,
-                    Some("0" | "f" | "F" | "false" | "FALSE" | "False") => false,
                     Some("") if !from_words => false,
-                    _ => return Err(UsageError::NotABoolean { from, value: shown(&value) }),
+                    text => text
+                        .and_then(boolean)
+                        .ok_or_else(|| UsageError::NotABoolean { from, value: shown(&value) })?,
                 };
                 match (flag.long, is_true) {
                     // The one boolean that is true unless told otherwise.
@@ -291,6 +296,15 @@ impl Values {
 
 /// The flag that is on when nothing is said.
 const TRUE_BY_DEFAULT: &str = "enable-local-keyservice";
+
+/// A boolean as Go's flags take it.
+pub(crate) fn boolean(text: &str) -> Option<bool> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
+        _ => None,
+    }
+}
 
 /// A whole number as Go's flags take it: decimal, or in hexadecimal, octal or binary with its prefix.
 fn whole_number(text: &str) -> Option<i64> {
@@ -320,7 +334,7 @@ mod tests {
         takes: Takes,
         variable: Option<&'static str>,
     ) -> Flag<'static> {
-        Flag { long, short, takes, variable }
+        Flag { long, alias: None, short, takes, variable }
     }
 
     fn grammar() -> Grammar<'static> {

@@ -2,10 +2,12 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use orlop::keyring::DecryptionOrder;
+use orlop::audit::{AuditConfig, EventLog};
+use orlop::keyring::{DecryptionOrder, KeyService};
 use orlop::store::{Format, Store, Style};
-use orlop::{Config, Env, Keyring, Session};
+use orlop::{Config, Env, Keyring, SecretText, Session};
 
 use crate::args::{Globals, Services};
 use crate::error::{CommandError, Kind};
@@ -151,14 +153,24 @@ impl Context {
         Ok((style, asked.is_some()))
     }
 
-    /// The means to get at data keys, in the order that was asked for.
-    pub(crate) fn keyring(&self, services: &Services, order: Option<&str>) -> Result<Keyring, CommandError> {
-        keyring(&self.env, services, order)
+    /// The means to get at the data key of `file`, in the order that was asked for; `None` is stdin.
+    pub(crate) fn keyring(
+        &self,
+        services: &Services,
+        order: Option<&str>,
+        file: Option<&Path>,
+    ) -> Result<Keyring, CommandError> {
+        Ok(keyring(&self.env, services, order)?.for_file(file.unwrap_or(Path::new(""))))
     }
 
     /// As [`Context::keyring`], with the keys tried as they stand in the file.
-    pub(crate) fn keyring_in_file_order(&self, services: &Services) -> Result<Keyring, CommandError> {
-        keyring_in(&self.env, services, DecryptionOrder::of_file())
+    pub(crate) fn keyring_in_file_order(
+        &self,
+        services: &Services,
+        file: Option<&Path>,
+    ) -> Result<Keyring, CommandError> {
+        let keyring = keyring_in(&self.env, services, DecryptionOrder::of_file())?;
+        Ok(keyring.for_file(file.unwrap_or(Path::new(""))))
     }
 }
 
@@ -173,14 +185,118 @@ pub(crate) fn keyring(env: &Env, services: &Services, order: Option<&str>) -> Re
 }
 
 fn keyring_in(env: &Env, services: &Services, order: DecryptionOrder) -> Result<Keyring, CommandError> {
-    if !services.keyservice.is_empty() {
-        return Err(CommandError::not_yet("key services (--keyservice, SOPS_KEYSERVICE)"));
+    let mut asked: Vec<Box<dyn KeyService>> = Vec::new();
+    if services.enable_local_keyservice {
+        asked.push(Box::new(Session::new(env.clone())));
     }
-    let keyring = match services.enable_local_keyservice {
-        true => Keyring::new(Session::new(env.clone())),
-        false => Keyring::with_services(Vec::new()),
+    if !services.keyservice.is_empty() {
+        asked.extend(remote_services(&services.keyservice)?);
+    }
+    with_audit(Keyring::with_services(asked).with_order(order), env)
+}
+
+/// The config file of the audit log: one place for the whole machine, which no variable and no flag moves.
+const AUDIT_CONFIG: &str = "/etc/sops/audit.yaml";
+
+/// `keyring` with the logs that the machine's audit is set up with; none in most places.
+///
+/// sops: a file that cannot be read counts as none. Here it stops the command, as every log does that cannot be written.
+fn with_audit(mut keyring: Keyring, env: &Env) -> Result<Keyring, CommandError> {
+    let unusable = |reason: String| {
+        let message = format!("the audit log is set up, but {AUDIT_CONFIG} cannot be used: {reason}");
+        CommandError::new(Kind::CouldNotReadInputFile, message)
     };
-    Ok(keyring.with_order(order))
+    let text = match std::fs::read(AUDIT_CONFIG) {
+        Ok(bytes) => SecretText::new(bytes),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(keyring),
+        Err(error) => return Err(unusable(io_reason(&error))),
+    };
+    let text = std::str::from_utf8(text.expose()).map_err(|_| unusable("it is not UTF-8".to_owned()))?;
+    let config = AuditConfig::parse(text).map_err(|error| unusable(error.to_string()))?;
+    for log in audit_logs(&config, env)? {
+        keyring = keyring.with_log(log);
+    }
+    Ok(keyring)
+}
+
+/// The databases of the audit; none of them is talked to yet.
+#[cfg(feature = "audit-postgres")]
+fn audit_logs(config: &AuditConfig, env: &Env) -> Result<Vec<Arc<dyn EventLog>>, CommandError> {
+    let databases = config.postgres();
+    if databases.is_empty() {
+        return Ok(Vec::new());
+    }
+    let net = Arc::new(orlop::net::Net::default());
+    let user = user_name(env)?;
+    let log = |connection_string: &str| -> Result<Arc<dyn EventLog>, CommandError> {
+        let log = orlop::audit::PostgresLog::new(connection_string, env, &user, net.clone());
+        let log = log.map_err(|error| {
+            CommandError::new(Kind::Generic, format!("the audit log cannot be written: {error}"))
+                .hint(format!("the connection string is in {AUDIT_CONFIG}"))
+        })?;
+        Ok(Arc::new(log))
+    };
+    databases.into_iter().map(log).collect()
+}
+
+#[cfg(not(feature = "audit-postgres"))]
+fn audit_logs(config: &AuditConfig, _: &Env) -> Result<Vec<Arc<dyn EventLog>>, CommandError> {
+    match config.postgres().is_empty() {
+        true => Ok(Vec::new()),
+        false => Err(CommandError::new(
+            Kind::Generic,
+            format!("{AUDIT_CONFIG} names a PostgreSQL database, which this build cannot write to"),
+        )),
+    }
+}
+
+/// The name of the user who runs this, as sops writes it down: that of the password file, else of the variable.
+#[cfg(all(unix, feature = "audit-postgres"))]
+fn user_name(env: &Env) -> Result<String, CommandError> {
+    let id = rustix::process::getuid().as_raw().to_string();
+    let users = std::fs::read("/etc/passwd").unwrap_or_default();
+    let users = String::from_utf8_lossy(&users);
+    let listed = users.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next().filter(|name| !name.is_empty())?;
+        (fields.nth(1) == Some(&id)).then(|| name.to_owned())
+    });
+    listed.or_else(|| env.text("USER").filter(|name| !name.is_empty()).map(str::to_owned)).ok_or_else(|| {
+        let message = "the audit log cannot be written: who you are cannot be told from /etc/passwd or USER";
+        CommandError::new(Kind::Generic, message)
+    })
+}
+
+/// The name of the user who runs this.
+#[cfg(all(not(unix), feature = "audit-postgres"))]
+fn user_name(env: &Env) -> Result<String, CommandError> {
+    env.text("USERNAME").filter(|name| !name.is_empty()).map(str::to_owned).ok_or_else(|| {
+        CommandError::new(Kind::Generic, "the audit log cannot be written: USERNAME is not set")
+    })
+}
+
+/// The key services at `uris`; none of them is talked to yet.
+///
+/// SOPS 3.13: what is no URL is left out with a warning.
+#[cfg(feature = "keyservice")]
+fn remote_services(uris: &[String]) -> Result<Vec<Box<dyn KeyService>>, CommandError> {
+    use orlop::keyservice::{Address, RemoteKeyService};
+
+    let net = Arc::new(orlop::net::Net::default());
+    let mut services: Vec<Box<dyn KeyService>> = Vec::new();
+    for uri in uris {
+        match Address::parse(uri) {
+            Ok(address) => services.push(Box::new(RemoteKeyService::new(address, net.clone()))),
+            Err(error) => ui::warn(format_args!("the key service {uri:?} is left out: {error}")),
+        }
+    }
+    Ok(services)
+}
+
+#[cfg(not(feature = "keyservice"))]
+fn remote_services(_: &[String]) -> Result<Vec<Box<dyn KeyService>>, CommandError> {
+    let message = "this build has no key services (--keyservice, SOPS_KEYSERVICE)";
+    Err(CommandError::new(Kind::Generic, message))
 }
 
 /// The store for a file: that of the type that was named, else that of its path.

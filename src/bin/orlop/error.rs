@@ -151,6 +151,8 @@ impl From<SimpleError> for CommandError {
             SimpleError::Random(error) => Self::new(Kind::Generic, error.to_string()),
             SimpleError::Wrap(error) => wrap(error),
             SimpleError::Seal(error) => seal(error),
+            SimpleError::Audit(error) => Self::new(Kind::Generic, error.to_string())
+                .hint("nothing was done; whoever set up /etc/sops/audit.yaml can help"),
             _ => Self::new(Kind::Generic, error.to_string()),
         }
     }
@@ -279,6 +281,9 @@ fn unlock(error: UnlockError) -> CommandError {
         }
     }
     described.details.extend(sources.iter().filter_map(source_line));
+    if sources.is_empty() {
+        return described.hint("only other key services were asked, as --enable-local-keyservice is false");
+    }
     let anything_loaded = sources.iter().any(|source| matches!(source.outcome, SourceOutcome::Loaded(1..)));
     described.hint(match anything_loaded {
         true => "none of your keys is one of those; ask somebody who can open the file to add yours (`updatekeys`)",

@@ -116,7 +116,16 @@ pub(crate) fn show_key_update(update: &orlop::simple::KeyUpdate, is_colourful: b
             }
         }
     }
-    for (number, group) in update.group_changes.iter().enumerate() {
+    show_group_changes(&update.group_changes, is_colourful);
+}
+
+/// Shows what would change in each key group.
+pub(crate) fn show_group_changes(changes: &[orlop::simple::GroupChange], is_colourful: bool) {
+    let painted = |code: &str, text: String| match is_colourful {
+        true => format!("\x1b[{code}m{text}\x1b[0m"),
+        false => text,
+    };
+    for (number, group) in changes.iter().enumerate() {
         print_line(painted("4", format!("Group {}", number + 1)));
         group.kept.iter().for_each(|key| print_line(format_args!("    {key}")));
         group.added.iter().for_each(|key| print_line(painted("32", format!("+++ {key}"))));

@@ -15,7 +15,9 @@ pub(crate) fn run(context: &Context, args: Decrypt) -> Result<(), CommandError> 
     let config = context.config(source.name.as_deref())?;
     let (store, printing) = source.printing(context, config.as_ref(), &args.input)?;
     let path = extract_path(args.extract.as_deref())?;
-    let keyring = context.keyring(&args.unlocking.services, args.unlocking.decryption_order.as_deref())?;
+    let unlocking = &args.unlocking;
+    let order = unlocking.decryption_order.as_deref();
+    let keyring = context.keyring(&unlocking.services, order, source.file.as_deref())?;
 
     let title = source.title().to_owned();
     let (text, sink) = source.read()?;

@@ -35,7 +35,7 @@ pub(crate) fn run_as(
     let config = context.config(Some(&name))?;
     let (store, printing) = stores(context, config.as_ref(), &args.input, Some(&name))?;
     let unlocking = &args.unlocking;
-    let keyring = context.keyring(&unlocking.services, unlocking.decryption_order.as_deref())?;
+    let keyring = context.keyring(&unlocking.services, unlocking.decryption_order.as_deref(), Some(&file))?;
     if exists(&file) {
         return edit_existing(context, &args, &file, store, printing, &keyring);
     }

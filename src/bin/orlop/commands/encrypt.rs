@@ -25,7 +25,7 @@ pub(crate) fn run_in_form(context: &Context, args: Encrypt, form: Form) -> Resul
     let (config, name) = (config.as_ref(), absolute(&name)?);
     let metadata = rules::metadata_for(context, config, &name, &args.recipients, &args.selecting, form)?;
     let metadata = rules::fitting(metadata, store);
-    let keyring = context.keyring_in_file_order(&args.services)?;
+    let keyring = context.keyring_in_file_order(&args.services, source.file.as_deref())?;
 
     let title = source.title().to_owned();
     let (text, sink) = source.read()?;

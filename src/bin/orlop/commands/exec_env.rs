@@ -21,7 +21,8 @@ pub(crate) fn run(context: &Context, args: ExecEnv) -> Result<u8, CommandError> 
     let config = context.config(Some(&file))?;
     let store = store_for(None, Some(&file))?;
     context.style(config.as_ref(), store.format())?;
-    let keyring = context.keyring(&args.unlocking.services, args.unlocking.decryption_order.as_deref())?;
+    let keyring =
+        context.keyring(&args.unlocking.services, args.unlocking.decryption_order.as_deref(), Some(&file))?;
     if args.running.background && args.same_process {
         return Err(CommandError::conflict("--same-process cannot be used with --background"));
     }

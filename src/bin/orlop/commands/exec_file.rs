@@ -25,7 +25,8 @@ pub(crate) fn run(context: &Context, args: ExecFile) -> Result<u8, CommandError>
     let file = PathBuf::from(file);
     let config = context.config(Some(&file))?;
     let (store, printing) = stores(context, config.as_ref(), &args.input, Some(&file))?;
-    let keyring = context.keyring(&args.unlocking.services, args.unlocking.decryption_order.as_deref())?;
+    let keyring =
+        context.keyring(&args.unlocking.services, args.unlocking.decryption_order.as_deref(), Some(&file))?;
     let failed = |error: SimpleError| CommandError::from(error).doing("decrypt", &file);
     let opened = simple::open(io::read(&file)?, store, &keyring, MacCheck::Required).map_err(failed)?;
     ui::warn_odd_comments(&file, opened.odd_comments());

@@ -70,7 +70,7 @@ fn change(
     let config = context.config(Some(&file))?;
     let store = store_for(None, Some(&file))?;
     let (style, _) = context.style(config.as_ref(), store.format())?;
-    let keyring = context.keyring_in_file_order(&args.services)?;
+    let keyring = context.keyring_in_file_order(&args.services, Some(&file))?;
     let (text, sink) = match args.in_place {
         true => HeldFile::read(&file).map(|(text, held)| (text, Sink::InPlace(held)))?,
         false => (io::read(&file)?, Sink::Stdout),

@@ -8,6 +8,7 @@ use orlop::store::{Format, Store};
 use orlop::{Env, Keyring, SecretText};
 
 use crate::args::Services;
+use crate::argv;
 use crate::context::keyring;
 use crate::error::{CommandError, Kind};
 use crate::helm::{self, Found, HelmError, Surroundings, Use};
@@ -19,10 +20,26 @@ use crate::io;
 /// On Linux only an error comes back, elsewhere also helm's exit code.
 pub(crate) fn run(words: Vec<OsString>, env: &Env) -> Result<u8, CommandError> {
     // Helm's words hold no flags of ours; what sops' own variables say counts here as well.
-    let services = Services { enable_local_keyservice: true, keyservice: Vec::new() };
+    let services = services_of(env)?;
     let keyring = keyring(env, &services, env.text("SOPS_DECRYPTION_ORDER"))?;
     helm::run(words, &Surroundings::of_this_process(), |file, purpose| open(file, purpose, &keyring))
         .map_err(described)
+}
+
+/// The key services that the variables name.
+fn services_of(env: &Env) -> Result<Services, CommandError> {
+    let list = env.text("SOPS_KEYSERVICE").unwrap_or_default();
+    let uris = list.split(',').map(str::trim).filter(|uri| !uri.is_empty());
+    // sops: a variable that is there and empty is a no.
+    let enable_local_keyservice = match env.text("SOPS_ENABLE_LOCAL_KEYSERVICE") {
+        None => true,
+        Some("") => false,
+        Some(value) => argv::boolean(value).ok_or_else(|| {
+            let what = "is neither true nor false";
+            CommandError::usage(format!("SOPS_ENABLE_LOCAL_KEYSERVICE is {value:?}, which {what}"))
+        })?,
+    };
+    Ok(Services { enable_local_keyservice, keyservice: uris.map(str::to_owned).collect() })
 }
 
 /// Opens `file` if it is sealed.
@@ -38,7 +55,7 @@ fn open(file: &Path, purpose: Use, keyring: &Keyring) -> Result<Found, CommandEr
         return Ok(Found::Plain);
     }
     let copy = SecretText::copy_of(text.expose());
-    match simple::decrypt(text, store, keyring, MacCheck::Required) {
+    match simple::decrypt(text, store, &keyring.for_file(file), MacCheck::Required) {
         Ok(plain) => Ok(Found::Opened(plain)),
         Err(SimpleError::Sealed(_)) if !is_sealed(copy, store) => Ok(Found::Plain),
         Err(error) => Err(CommandError::from(error)),

@@ -11,7 +11,11 @@ mod filestatus;
 mod generate;
 mod groups;
 mod helm;
+#[cfg(feature = "keyservice")]
+mod keyservice;
 mod legacy;
+#[cfg(feature = "publish")]
+mod publish;
 mod rotate;
 mod set;
 mod source;
@@ -92,6 +96,10 @@ fn run_parsed(context: &Context, program: Option<&Path>, form: Form) -> Result<u
                 completion::run(program.unwrap_or(context.name.as_str()), &args)
             }
             Command::Explain(args) => explain::run(context, &args),
+            #[cfg(feature = "publish")]
+            Command::Publish(args) => publish::run(context, args),
+            #[cfg(feature = "keyservice")]
+            Command::Keyservice(args) => keyservice::run(context, args),
             Command::Generate(args) => generate::run(&args),
             Command::Helm(args::HelmWords {}) => unreachable!("helm's words are not parsed"),
         },
@@ -122,7 +130,12 @@ enum Form {
 }
 
 /// Commands of sops that this version has not.
-const NOT_YET: [&str; 2] = ["publish", "keyservice"];
+const NOT_YET: &[&str] = &[
+    #[cfg(not(feature = "publish"))]
+    "publish",
+    #[cfg(not(feature = "keyservice"))]
+    "keyservice",
+];
 
 /// Commands that sops has not: behind its name they are files.
 const NOT_IN_SOPS: [&str; 4] = ["explain", "generate", "helm", "version"];

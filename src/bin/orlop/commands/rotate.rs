@@ -22,12 +22,12 @@ pub(crate) fn run_with(context: &Context, args: Rotate, mac: MacCheck) -> Result
     let config = context.config(source.name.as_deref())?;
     let (store, printing) = source.printing(context, config.as_ref(), &args.input)?;
     let unlocking = &args.unlocking;
-    let keyring = context.keyring(&unlocking.services, unlocking.decryption_order.as_deref())?;
+    let keyring = context.keyring(&unlocking.services, unlocking.decryption_order.as_deref(), Some(&file))?;
 
     let (text, sink) = source.read()?;
     let failed =
         |error: simple::SimpleError| CommandError::from(error).doing("rotate the data key of", &file);
-    let opened = simple::open(text, store, &keyring, mac).map_err(failed)?;
+    let opened = simple::open_to_rotate(text, store, &keyring, mac).map_err(failed)?;
     ui::warn_odd_comments(&file, opened.odd_comments());
     sink.write(&opened.rotate(change, &keyring, printing).map_err(failed)?)
 }

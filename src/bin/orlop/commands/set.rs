@@ -59,7 +59,8 @@ impl ValueChange {
     ) -> Result<(), CommandError> {
         let config = context.config(Some(&self.name))?;
         let (store, printing) = stores(context, config.as_ref(), input, Some(&self.name))?;
-        let keyring = context.keyring(&unlocking.services, unlocking.decryption_order.as_deref())?;
+        let keyring =
+            context.keyring(&unlocking.services, unlocking.decryption_order.as_deref(), Some(&self.file))?;
 
         let (text, held) = HeldFile::read(&self.file)?;
         let failed =

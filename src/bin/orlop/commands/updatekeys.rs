@@ -42,7 +42,7 @@ fn update(context: &Context, args: &Updatekeys, file: &Path) -> Result<(), Comma
     let rule =
         config.rule_for(&absolute(file)?).map_err(CommandError::config)?.ok_or_else(config_not_found)?;
     let groups = rule.key_groups().map_err(CommandError::config)?;
-    let keyring = context.keyring_in_file_order(&args.services)?;
+    let keyring = context.keyring_in_file_order(&args.services, Some(file))?;
 
     // sops: a file that cannot be read has no exit code of its own here.
     let (text, held) = HeldFile::read(file).map_err(|error| CommandError { kind: Kind::Generic, ..error })?;
