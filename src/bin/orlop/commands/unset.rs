@@ -26,7 +26,7 @@ pub(crate) fn run(context: &Context, args: Unset) -> Result<(), CommandError> {
     let config = context.config(Some(file))?;
     let (store, printing) = stores(context, config.as_ref(), &args.input, Some(file))?;
     let unlocking = &args.changing.unlocking;
-    let keyring = context.keyring(&unlocking.services, unlocking.decryption_order.as_deref(), Some(&file))?;
+    let keyring = context.keyring(&unlocking.services, unlocking.decryption_order.as_deref(), Some(file))?;
 
     let (text, held) = HeldFile::read(file)?;
     let failed = |error: SimpleError| CommandError::from(error).doing("remove a value from", file);
