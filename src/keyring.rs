@@ -507,7 +507,7 @@ mod tests {
             key(ProviderId::GcpKms, "G"),
             key(ProviderId::Kms, "K2"),
             key(ProviderId::Pgp, "P"),
-            key(ProviderId::Age, "ssh-ed25519 A"),
+            MasterKey::Age(crate::provider::age::Recipient::of_file("ssh-ed25519 A")),
         ]);
         for member in &mut mixed.0 {
             member.wrapped = Some(WrappedKey::new("00"));

@@ -83,6 +83,7 @@
 //! |---|---|
 //! | seal, open and change whole files | [`simple`], [`file`](mod@file) |
 //! | say who can open a file, and get at its data key | [`provider`], [`keyring`], [`shamir`] |
+//! | be asked for passphrases | [`prompts`] |
 //! | choose which values are sealed | [`selection`] |
 //! | read `.sops.yaml`, and ask why it decides as it does | [`config`], [`explain`] |
 //! | read and print formats | [`store`], [`document`] |
@@ -108,6 +109,7 @@ pub mod manual;
 pub mod metadata;
 #[cfg(feature = "net")]
 pub mod net;
+pub mod prompts;
 pub mod provider;
 #[cfg(feature = "publish")]
 pub mod publish;

@@ -728,7 +728,7 @@ pub(crate) mod tests {
 
     #[test]
     fn a_new_block_without_a_selection_names_none() {
-        let recipient = ProviderId::Age.provider().parse_key("ssh-ed25519 A").unwrap();
+        let recipient = MasterKey::Age(age::Recipient::of_file("ssh-ed25519 A"));
         let mut metadata = Metadata::new(vec![KeyGroup::of_keys([recipient])], SelectionRule::All);
         metadata.last_modified = LastModified::at(std::time::UNIX_EPOCH);
         assert_eq!(

@@ -13,9 +13,11 @@ pub mod vault;
 
 use std::fmt;
 use std::ops::Deref;
+use std::sync::Arc;
 
 use crate::env::Env;
-use crate::secret::KeyPart;
+use crate::prompts::{PassphraseRequest, PromptError, Prompts};
+use crate::secret::{KeyPart, SecretText};
 use crate::value::Tree;
 
 /// A key that can wrap a key part, and unwrap it for whoever holds the credential.
@@ -339,12 +341,35 @@ impl GroupKey {
 pub struct Session {
     env: Env,
     age: age::Identities,
+    prompts: Option<Arc<dyn Prompts>>,
 }
 
 impl Session {
-    /// A session in the environment `env`.
+    /// A session in the environment `env`, in which nobody can be asked.
     pub fn new(env: Env) -> Self {
-        Self { env, age: age::Identities::default() }
+        Self { env, age: age::Identities::default(), prompts: None }
+    }
+
+    /// The same session with somebody to ask for passphrases, and for what plugins want to know.
+    ///
+    /// Each question is asked once; the answer serves for as long as the session lives, also a wrong one.
+    pub fn with_prompts(self, prompts: Arc<dyn Prompts>) -> Self {
+        Self { prompts: Some(prompts), ..self }
+    }
+
+    /// Who can be asked.
+    pub fn prompts(&self) -> Option<&Arc<dyn Prompts>> {
+        self.prompts.as_ref()
+    }
+
+    fn ask_passphrase(&self, request: &PassphraseRequest<'_>) -> Result<SecretText, PromptError> {
+        self.prompts.as_ref().ok_or(PromptError::Nobody)?.ask_passphrase(request)
+    }
+
+    fn forget_passphrase(&self, request: &PassphraseRequest<'_>) {
+        if let Some(prompts) = &self.prompts {
+            prompts.forget_passphrase(request);
+        }
     }
 
     /// The environment.
@@ -372,6 +397,8 @@ pub struct SourceReport {
 pub enum SourceOutcome {
     /// So many credentials; none is possible.
     Loaded(usize),
+    /// A file that a passphrase protects, which there was no need to open.
+    Locked,
     /// The variable is not set, or there is no such file.
     Absent,
     /// It could not be used.
@@ -412,14 +439,6 @@ pub enum ProviderError {
     NotAvailable {
         /// The provider's name.
         provider: &'static str,
-        /// The key's identity.
-        key: String,
-    },
-    /// The provider is available, but not for keys of this kind.
-    #[error("{kind} are not available in this build, so key {key} cannot be used")]
-    KindNotAvailable {
-        /// The kind, in the plural.
-        kind: &'static str,
         /// The key's identity.
         key: String,
     },

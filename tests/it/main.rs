@@ -1,5 +1,9 @@
 //! The suite that needs the built binary, one module a subject.
 
+#[cfg(feature = "peers")]
+mod age_keys;
+#[cfg(feature = "peers")]
+mod age_vectors;
 #[cfg(all(feature = "peers", target_os = "linux"))]
 mod audit;
 #[cfg(feature = "peers")]
@@ -54,3 +58,5 @@ mod round_trip;
 #[cfg(target_os = "linux")]
 mod safety;
 mod support;
+#[cfg(feature = "peers")]
+mod terminal;

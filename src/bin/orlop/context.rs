@@ -187,12 +187,21 @@ pub(crate) fn keyring(env: &Env, services: &Services, order: Option<&str>) -> Re
 fn keyring_in(env: &Env, services: &Services, order: DecryptionOrder) -> Result<Keyring, CommandError> {
     let mut asked: Vec<Box<dyn KeyService>> = Vec::new();
     if services.enable_local_keyservice {
-        asked.push(Box::new(Session::new(env.clone())));
+        asked.push(Box::new(session(env)));
     }
     if !services.keyservice.is_empty() {
         asked.extend(remote_services(&services.keyservice)?);
     }
     with_audit(Keyring::with_services(asked).with_order(order), env)
+}
+
+/// Credentials of this process, with whoever sits at its terminal to ask.
+pub(crate) fn session(env: &Env) -> Session {
+    let session = Session::new(env.clone());
+    match crate::prompts::of_process(env) {
+        Some(prompts) => session.with_prompts(prompts),
+        None => session,
+    }
 }
 
 /// The config file of the audit log: one place for the whole machine, which no variable and no flag moves.

@@ -6,8 +6,8 @@ use std::path::Path;
 use orlop::config::ConfigError;
 use orlop::document::FindError;
 use orlop::file::FileError;
-use orlop::keyring::{UnlockError, WrapError};
-use orlop::provider::{KeyTextError, SourceOutcome, SourceReport};
+use orlop::keyring::{AttemptReason, UnlockError, WrapError};
+use orlop::provider::{KeyTextError, ProviderError, SourceOutcome, SourceReport};
 use orlop::selection::SelectionError;
 use orlop::simple::SimpleError;
 use orlop::store::EditError;
@@ -285,6 +285,13 @@ fn unlock(error: UnlockError) -> CommandError {
         return described.hint("only other key services were asked, as --enable-local-keyservice is false");
     }
     let anything_loaded = sources.iter().any(|source| matches!(source.outcome, SourceOutcome::Loaded(1..)));
+    let has_failed =
+        |reason: &AttemptReason| matches!(reason, AttemptReason::Failed(ProviderError::UnwrapFailed { .. }));
+    let attempts = groups.iter().flat_map(|group| &group.attempts);
+    if attempts.flat_map(|attempt| &attempt.reasons).any(has_failed) {
+        return described
+            .hint("a key that may open the file could not be used; what is said of it above comes first");
+    }
     described.hint(match anything_loaded {
         true => "none of your keys is one of those; ask somebody who can open the file to add yours (`updatekeys`)",
         false => "no age key was found; put yours into SOPS_AGE_KEY_FILE, SOPS_AGE_KEY or the keys.txt named above",
@@ -296,6 +303,7 @@ fn source_line(source: &SourceReport) -> Option<String> {
     Some(match &source.outcome {
         SourceOutcome::Loaded(1) => format!("looked in {place}: 1 key"),
         SourceOutcome::Loaded(count) => format!("looked in {place}: {count} keys"),
+        SourceOutcome::Locked => format!("looked in {place}: protected by a passphrase, and not opened"),
         SourceOutcome::Absent => format!("looked in {place}: nothing there"),
         SourceOutcome::Rejected { reason } => format!("looked in {place}: not used: {reason}"),
     })

@@ -1,5 +1,7 @@
 //! orlop: keeps secrets in git and hands them to Helm without ever putting them on a disk.
 
+#[cfg(unix)]
+mod agent;
 mod args;
 mod argv;
 mod child;
@@ -10,6 +12,7 @@ mod error;
 mod helm;
 mod io;
 mod json;
+mod prompts;
 mod rules;
 mod scratch;
 mod ui;

@@ -2,7 +2,6 @@
 
 use std::sync::Mutex;
 
-use orlop::Session;
 use orlop::keyservice::{Attendant, KeyRequest, ListenError, Listener, Server};
 use orlop::net::Net;
 
@@ -23,7 +22,7 @@ pub(crate) fn run(context: &Context, args: Keyservice) -> Result<(), CommandErro
     }
     let env = context.env.clone();
     let attendant = AtTerminal { asks: args.prompt.then(Mutex::default), tells: args.verbose };
-    let server = Server::new(move || Box::new(Session::new(env.clone())), attendant);
+    let server = Server::new(move || Box::new(crate::context::session(&env)), attendant);
     let listening = format!("Listening on {}", listener.address());
     server.serve(listener, &Net::default(), || ui::note(listening)).map_err(|error| {
         CommandError::new(Kind::Generic, format!("the key service ended: {}", io_reason(&error)))
