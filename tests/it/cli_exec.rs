@@ -110,6 +110,17 @@ fn a_command_in_the_background_has_its_file_until_it_ends() {
     });
 }
 
+/// The same command, whatever signals whoever runs the tests ignores: `nohup` does, and shells in the background.
+fn with_usual_signals(command: &Command) -> Command {
+    let mut usual = Command::new("env");
+    usual.arg("--default-signal=HUP,INT,TERM").arg(command.get_program()).args(command.get_args());
+    if let Some(folder) = command.get_current_dir() {
+        usual.current_dir(folder).env_clear();
+    }
+    usual.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?)))).stdin(Stdio::null());
+    usual
+}
+
 #[test]
 fn signals_reach_the_command_and_nothing_is_left() {
     let desk = Desk::new();
@@ -119,7 +130,7 @@ fn signals_reach_the_command_and_nothing_is_left() {
             // The shell becomes the program: a shell would wait with its end for a child of its own.
             let line = "echo $$ > pid.new; mv pid.new pid; exec sleep 20";
             let words: Vec<&str> = words.iter().copied().chain(["a.yaml", line]).collect();
-            let mut command = desk.orlop(words);
+            let mut command = with_usual_signals(&desk.orlop(words));
             let mut child = command.stderr(Stdio::null()).spawn().unwrap();
             let pid = wait_for(|| fs::read_to_string(desk.path("pid")).ok());
             let pid = pid.trim();
@@ -139,7 +150,7 @@ fn signals_reach_the_command_and_nothing_is_left() {
     }
     // A command that takes a signal and goes on is waited for, and its own exit code counts.
     let line = "trap 'echo got it' TERM; echo $$ > pid; while :; do sleep 0.01; [ -e stop ] && exit 5; done";
-    let mut command = desk.orlop(["exec-env", "a.yaml", line]);
+    let mut command = with_usual_signals(&desk.orlop(["exec-env", "a.yaml", line]));
     let child = command.stdout(Stdio::piped()).spawn().unwrap();
     wait_for(|| fs::read_to_string(desk.path("pid")).ok().filter(|pid| pid.ends_with('\n')));
     kill("TERM", &child.id().to_string());
@@ -155,7 +166,7 @@ fn in_a_terminal(desk: &Desk, line: &str, type_in: &[u8]) {
     use std::io::Write as _;
     symlink(env!("CARGO_BIN_EXE_orlop"), desk.path("orlop")).ok();
     let mut command = desk.orlop([]);
-    let mut terminal = Command::new("script");
+    let mut terminal = with_usual_signals(&Command::new("script"));
     terminal.args(["-qec", line, "/dev/null"]).current_dir(desk.path("")).env_clear().env("SHELL", "/bin/sh");
     for (name, value) in command.env("PATH", format!("{}:/usr/bin:/bin", desk.path("").display())).get_envs()
     {
