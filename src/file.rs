@@ -10,8 +10,8 @@ use std::sync::mpsc::Receiver;
 
 use crate::cipher::{self, Cipher, EncryptedValue, OpenError, ParseValueError};
 use crate::document::{
-    Comment, Document, FindError, Item, Leaf, LeafStyle, METADATA_KEY, Map, MetadataKeys, Node, Patch, Spot,
-    Target, WalkError, walk,
+    Comment, Document, FindError, Item, Leaf, LeafStyle, METADATA_KEY, Map, MetadataKeys, Node, Patch, Rewrite,
+    Spot, Target, WalkError, walk,
 };
 use crate::key_path::{Aad, KeyPath, Step, TreePath};
 use crate::mac::{MacError, MacHasher, MacVerified};
@@ -150,7 +150,7 @@ impl PlainFile {
         if let Some(envelope) = self.store.envelope() {
             return seal_bytes(self.document.text, &cipher, metadata, envelope, style);
         }
-        let draft = Draft::of_plain(self.store, &self.document, metadata, style)?;
+        let draft = Draft::of_plain(self.store, self.document, metadata, style)?;
         draft.seal(&cipher, &Originals::none(), style)
     }
 
@@ -168,7 +168,7 @@ impl PlainFile {
         let text = if self.store.envelope().is_some() {
             self.seal(key, metadata, between)?
         } else {
-            let mut draft = Draft::of_plain(self.store, &self.document, metadata, between)?;
+            let mut draft = Draft::of_plain(self.store, self.document, metadata, between)?;
             draft.keeps_spellings = false;
             draft.seal(&Cipher::new(key), &Originals::none(), between)?
         };
@@ -580,9 +580,21 @@ impl OpenFile {
 
     /// The sealed text with its values in their places and without the metadata.
     fn text_with_values(&self) -> Result<SecretText, FileError> {
-        let mut patch = self.open_patch(|_, _, _| {})?;
-        patch.extend(self.store.remove_metadata(&self.document));
-        Ok(patch.apply(self.document.bytes()))
+        let text = self.document.bytes();
+        let metadata = self.store.remove_metadata(&self.document);
+        let opened = self.spots.iter().filter_map(|spot| Some((spot.sealed?.len(), spot.value.as_ref()?)));
+        let (added, removed) = opened.fold(metadata.change_of_len(), |(added, removed), (sealed, value)| {
+            (added + value.expose().len(), removed + sealed)
+        });
+        let mut rewrite = Rewrite::new(text, metadata, (text.len() + added).saturating_sub(removed));
+        self.open_spots(|_, _, patch| rewrite.make(patch))?;
+        if let Some(text) = rewrite.finish() {
+            return Ok(text);
+        }
+        let mut whole = Patch::new();
+        self.open_spots(|_, _, patch| whole.extend(std::mem::take(patch)))?;
+        whole.extend(self.store.remove_metadata(&self.document));
+        Ok(whole.apply(text))
     }
 
     /// The plain text, parsed.
@@ -640,15 +652,15 @@ impl OpenFile {
         print_extracted(Content::of_node(&document, node, self.store)?, others, output, style)
     }
 
-    /// Replacements that open every sealed spot; `note` is told of each.
-    fn open_patch(&self, mut note: impl FnMut(usize, Span, Option<&SecretText>)) -> Result<Patch, FileError> {
+    /// Gives the replacements that open each sealed spot to `take`, which is to empty the patch, with the number of
+    /// the spot and its place.
+    fn open_spots(&self, mut take: impl FnMut(usize, Span, &mut Patch)) -> Result<(), FileError> {
         let mut patch = Patch::new();
         let selection = Selection::compile(&self.metadata.selection)?;
         let mut spots = self.spots.iter().enumerate();
         walk(&self.document, &selection, |place| -> Result<(), FileError> {
             let (number, spot) = spots.next().expect("the same document has the same spots");
             let (Some(_), Some(value)) = (spot.sealed, &spot.value) else { return Ok(()) };
-            let before = patch.len();
             match (place.spot, &spot.spelling) {
                 (Spot::Leaf(leaf), Some(spelling)) => {
                     patch.replace(leaf.span, SecretText::copy_of(spelling.expose()));
@@ -661,11 +673,9 @@ impl OpenFile {
                     self.store.open_comment(&mut patch, &self.document, comment, value.expose());
                 }
             }
-            let single = (patch.len() == before + 1).then(|| patch.last()).flatten();
-            note(number, single.map_or(spot.span, |(span, _)| span), single.map(|(_, text)| text));
+            take(number, spot.span, &mut patch);
             Ok(())
-        })?;
-        Ok(patch)
+        })
     }
 
     /// Sealed again with `path` set to `value`; `None` when nothing changed.
@@ -812,15 +822,16 @@ impl OpenFile {
         }
         let plain = PlainFile::parse(edited, self.store)?;
         let mut spellings = HashMap::new();
-        self.open_patch(|number, span, text| {
-            if let Some(text) = text
-                && span.start <= self.spots[number].span.start
+        self.open_spots(|number, place, patch| {
+            if let (1, Some((span, text))) = (patch.len(), patch.last())
+                && span.start <= place.start
             {
                 spellings.insert(number, (SecretText::copy_of(text.expose()), span));
             }
+            *patch = Patch::new();
         })?;
         let sealed_with = self.metadata.last_modified.clone();
-        let draft = Draft::of_plain(self.store, &plain.document, self.metadata, style)?;
+        let draft = Draft::of_plain(self.store, plain.document, self.metadata, style)?;
         debug_assert_eq!(draft.metadata.last_modified, sealed_with);
         let originals = Originals::of(&self.spots, self.document.bytes(), spellings);
         draft.reseal(&Cipher::new(key), &originals, self.document.bytes(), style)
@@ -1146,18 +1157,18 @@ impl Draft {
     /// A draft from a plain document.
     fn of_plain(
         store: &'static dyn Store,
-        plain: &Document,
+        plain: Document,
         metadata: Metadata,
         style: Style,
     ) -> Result<Self, FileError> {
         let selection = Selection::compile(&metadata.selection)?;
         let mut sources = Vec::new();
         let mut comments = 0;
-        walk(plain, &selection, |place| -> Result<(), FileError> {
+        walk(&plain, &selection, |place| -> Result<(), FileError> {
             match place.spot {
                 // Values are read before the metadata is put behind the last of them: a block without a last
                 // line break would gain one.
-                Spot::Leaf(leaf) => sources.push(Source::New(store.read(plain, leaf)?)),
+                Spot::Leaf(leaf) => sources.push(Source::New(store.read(&plain, leaf)?)),
                 Spot::Comment(_) => comments += 1,
             }
             Ok(())
@@ -1166,8 +1177,12 @@ impl Draft {
         if metadata.mac.is_empty() {
             metadata.mac = PENDING_MAC.to_owned();
         }
-        let mut block = store.write_metadata(plain, &metadata.to_tree(), style);
-        let document = store.parse(block.apply(plain.bytes()))?;
+        let mut block = store.write_metadata(&plain, &metadata.to_tree(), style);
+        let Document { text, branches, .. } = plain;
+        drop(branches);
+        let with_metadata = block.apply(text.expose());
+        drop(text);
+        let document = store.parse(with_metadata)?;
         let mut values = sources.into_iter();
         let mut sources = Vec::new();
         walk(&document, &selection, |place| -> Result<(), FileError> {
@@ -1215,8 +1230,79 @@ impl Draft {
         before: &[u8],
         style: Style,
     ) -> Result<Option<SecretText>, FileError> {
+        let (mac, sealed_len) = self.digest(originals)?;
+        if before.is_empty() {
+            let metadata = self.finished_metadata(mac.clone(), cipher, style)?;
+            let text = self.document.bytes();
+            let (added, _) = metadata.change_of_len();
+            let mut rewrite = Rewrite::new(text, metadata, text.len() + sealed_len + added);
+            self.seal_spots(cipher, originals, |patch| rewrite.make(patch))?;
+            if let Some(text) = rewrite.finish() {
+                return Ok(Some(text));
+            }
+        }
+        let mut whole = Patch::new();
+        self.seal_spots(cipher, originals, |patch| whole.extend(std::mem::take(patch)))?;
+        if !before.is_empty() && whole.apply(self.document.bytes()).expose() == before {
+            return Ok(None);
+        }
+        whole.extend(self.finished_metadata(mac, cipher, style)?);
+        Ok(Some(whole.apply(self.document.bytes())))
+    }
+
+    /// Replacements that put the digest into the metadata.
+    fn finished_metadata(&mut self, mac: MacHasher, cipher: &Cipher, style: Style) -> Result<Patch, FileError> {
+        self.metadata.last_modified = LastModified::now();
+        self.metadata.mac = mac.finish().seal(cipher, &self.metadata.last_modified.aad())?.to_string();
+        let fields =
+            [("lastmodified", self.metadata.last_modified.as_str()), ("mac", self.metadata.mac.as_str())];
+        let metadata = self.store.update_metadata(&self.document, &fields);
+        Ok(metadata
+            .unwrap_or_else(|| self.store.write_metadata(&self.document, &self.metadata.to_tree(), style)))
+    }
+
+    /// The value of each spot of the walk, and where it was before, if anywhere.
+    fn values<'v>(
+        &'v self,
+        originals: &'v Originals<'_>,
+    ) -> impl Iterator<Item = (Option<&'v Plaintext>, Option<&'v OpenSpot>)> {
+        self.sources.iter().map(|source| match source {
+            Source::New(value) => (value.as_ref(), None),
+            Source::Old(number) => {
+                let spot = &originals.spots[*number];
+                (spot.value.as_ref(), Some(spot))
+            }
+        })
+    }
+
+    /// The digest over the values, and about by how much the text becomes longer when they are sealed.
+    fn digest(&self, originals: &Originals<'_>) -> Result<(MacHasher, usize), FileError> {
         let selection = Selection::compile(&self.metadata.selection)?;
         let mut mac = MacHasher::new(self.metadata.mac_only_encrypted);
+        let mut added = 0;
+        let mut values = self.values(originals);
+        walk(&self.document, &selection, |place| -> Result<(), FileError> {
+            let (value, _) = values.next().expect("every spot of a draft has its source");
+            let Some(value) = value else { return Ok(()) };
+            if matches!(place.spot, Spot::Leaf(_)) && (place.selected || !self.metadata.mac_only_encrypted) {
+                mac.update(value);
+            }
+            if place.selected {
+                added += cipher::SEALED_OVERHEAD + value.expose().len().div_ceil(3);
+            }
+            Ok(())
+        })?;
+        Ok((mac, added))
+    }
+
+    /// Gives the replacements that seal each spot to `take`, which is to empty the patch.
+    fn seal_spots(
+        &self,
+        cipher: &Cipher,
+        originals: &Originals<'_>,
+        mut take: impl FnMut(&mut Patch),
+    ) -> Result<(), FileError> {
+        let selection = Selection::compile(&self.metadata.selection)?;
         let mut patch = Patch::new();
         let mut unused = originals.by_content.clone();
         for source in &self.sources {
@@ -1228,29 +1314,17 @@ impl Draft {
                 unused.entry(hash).and_modify(|numbers| numbers.retain(|other| other != number));
             }
         }
-        let mut sources = self.sources.iter();
+        let mut values = self.values(originals);
         walk(&self.document, &selection, |place| -> Result<(), FileError> {
-            let source = sources.next().expect("every spot of a draft has its source");
-            let (value, old) = match source {
-                Source::New(value) => (value.as_ref(), None),
-                Source::Old(number) => {
-                    let spot = &originals.spots[*number];
-                    (spot.value.as_ref(), Some((*number, spot)))
-                }
-            };
+            let (value, old) = values.next().expect("every spot of a draft has its source");
             let Some(value) = value else { return Ok(()) };
-            let is_leaf = matches!(place.spot, Spot::Leaf(_));
-            if is_leaf && (place.selected || !self.metadata.mac_only_encrypted) {
-                mac.update(value);
-            }
             let aad = place.path.aad();
             match (place.selected && !value.is_empty(), old) {
-                (true, Some((_, spot))) if spot.sealed.is_some() && spot.aad == aad => Ok(()),
-                (false, Some((_, spot))) if spot.sealed.is_some() => {
+                (true, Some(spot)) if spot.sealed.is_some() && spot.aad == aad => return Ok(()),
+                (false, Some(spot)) if spot.sealed.is_some() => {
                     open_spot(&mut patch, self.store, &self.document, place.spot, value);
-                    Ok(())
                 }
-                (false, _) => Ok(()),
+                (false, _) => return Ok(()),
                 (true, old) => {
                     let reused = match old {
                         Some(_) => None,
@@ -1261,7 +1335,7 @@ impl Draft {
                         None => seal_value(cipher, &aad, value, &selection)?,
                     };
                     match old {
-                        Some((_, spot)) if spot.sealed.is_some() => {
+                        Some(spot) if spot.sealed.is_some() => {
                             patch.replace(sealed_part(self.document.bytes(), place.spot), sealed);
                         }
                         _ => {
@@ -1274,22 +1348,11 @@ impl Draft {
                             self.put_sealed(&mut patch, place.spot, value, &sealed, reused, originals);
                         }
                     }
-                    Ok(())
                 }
             }
-        })?;
-        if !before.is_empty() && patch.apply(self.document.bytes()).expose() == before {
-            return Ok(None);
-        }
-        self.metadata.last_modified = LastModified::now();
-        self.metadata.mac = mac.finish().seal(cipher, &self.metadata.last_modified.aad())?.to_string();
-        let fields =
-            [("lastmodified", self.metadata.last_modified.as_str()), ("mac", self.metadata.mac.as_str())];
-        let metadata = self.store.update_metadata(&self.document, &fields);
-        let metadata = metadata
-            .unwrap_or_else(|| self.store.write_metadata(&self.document, &self.metadata.to_tree(), style));
-        patch.extend(metadata);
-        Ok(Some(patch.apply(self.document.bytes())))
+            take(&mut patch);
+            Ok(())
+        })
     }
 
     /// Puts the sealed text where a value stands in clear.

@@ -7,7 +7,7 @@ mod patch;
 mod tree;
 mod walk;
 
-pub use patch::{Origins, Patch};
+pub use patch::{Origins, Patch, Rewrite};
 pub use tree::{
     BlockShape, Branch, Chomp, Comment, CommentPart, Entry, Item, Key, Layout, Leaf, LeafStyle, List, Map,
     MetadataKeys, Node, Pair,
