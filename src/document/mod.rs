@@ -54,6 +54,13 @@ impl Document {
         }
     }
 
+    /// Wipes the texts, and leaves the memory of the tree to the end of the process.
+    pub(crate) fn wipe_and_leave(mut self) {
+        self.comment_texts.iter_mut().for_each(SecretBytes::wipe);
+        self.text.wipe();
+        std::mem::forget(self);
+    }
+
     /// The bytes of the text.
     pub fn bytes(&self) -> &[u8] {
         self.text.expose()
