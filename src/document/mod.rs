@@ -10,7 +10,7 @@ mod walk;
 pub use patch::{Origins, Patch, Rewrite};
 pub use tree::{
     BlockShape, Branch, Chomp, Comment, CommentPart, Entry, Item, Key, Layout, Leaf, LeafStyle, List, Map,
-    MetadataKeys, Node, Pair,
+    MetadataKeys, Node, Pair, Tag,
 };
 pub use walk::{Place, Spot, WalkError, walk};
 
