@@ -97,7 +97,8 @@ pub struct Printing {
 impl Printing {
     /// Whether what `store` reads stays as it is: [`decrypt`] gives it then.
     pub fn keeps(&self, store: &dyn Store) -> bool {
-        !self.converts(store) && !(self.reprint && store.envelope().is_none())
+        let prints_anew = self.reprint && store.envelope().is_none();
+        !prints_anew && !self.converts(store)
     }
 
     /// Whether what `store` reads is printed in another format.
