@@ -101,6 +101,9 @@ pub fn looks_sealed(text: &[u8]) -> bool {
 
 const PREFIX: &[u8] = b"ENC[AES256_GCM,data:";
 
+/// By how much a sealed text in quotes is longer than the base64 of its value, at most.
+pub(crate) const SEALED_OVERHEAD: usize = 116;
+
 impl EncryptedValue {
     /// Reads `ENC[…]`.
     ///

@@ -10,8 +10,8 @@ use std::sync::mpsc::Receiver;
 
 use crate::cipher::{self, Cipher, EncryptedValue, OpenError, ParseValueError};
 use crate::document::{
-    Comment, Document, FindError, Item, Leaf, LeafStyle, METADATA_KEY, Map, MetadataKeys, Node, Patch, Spot,
-    Target, WalkError, walk,
+    Comment, Document, FindError, Item, Leaf, LeafStyle, List, METADATA_KEY, Map, MetadataKeys, Node, Patch,
+    Rewrite, Spot, Target, WalkError, walk,
 };
 use crate::key_path::{Aad, KeyPath, Step, TreePath};
 use crate::mac::{MacError, MacHasher, MacVerified};
@@ -150,7 +150,7 @@ impl PlainFile {
         if let Some(envelope) = self.store.envelope() {
             return seal_bytes(self.document.text, &cipher, metadata, envelope, style);
         }
-        let draft = Draft::of_plain(self.store, &self.document, metadata, style)?;
+        let draft = Draft::of_plain(self.store, self.document, metadata, style)?;
         draft.seal(&cipher, &Originals::none(), style)
     }
 
@@ -168,7 +168,7 @@ impl PlainFile {
         let text = if self.store.envelope().is_some() {
             self.seal(key, metadata, between)?
         } else {
-            let mut draft = Draft::of_plain(self.store, &self.document, metadata, between)?;
+            let mut draft = Draft::of_plain(self.store, self.document, metadata, between)?;
             draft.keeps_spellings = false;
             draft.seal(&Cipher::new(key), &Originals::none(), between)?
         };
@@ -201,43 +201,107 @@ impl SealedFile {
 
     /// Opens every value and checks the MAC.
     pub fn open(self, key: &DataKey) -> Result<OpenFile, FileError> {
-        let (mut open, mac) = self.open_values(key)?;
-        let cipher = Cipher::new(key);
-        let metadata = &open.metadata;
-        open.verified = Some(mac.finish().verify(&metadata.mac, &cipher, &metadata.last_modified.aad())?);
-        Ok(open)
+        let mut spots = Vec::new();
+        let Opening { mac, odd_comments } = self.open_batches(key, |_, batch| spots.append(batch))?;
+        let verified = Some(self.verify(mac, key)?);
+        let Self { store, document, metadata } = self;
+        Ok(OpenFile { store, document, metadata, spots, odd_comments, verified })
     }
 
     /// Opens every value without asking whether the file is complete and unchanged.
     ///
     /// Each sealed value is still authenticated by itself.
     pub fn dangerous_open_unverified(self, key: &DataKey) -> Result<OpenFile, FileError> {
-        self.open_values(key).map(|(open, _)| open)
+        let mut spots = Vec::new();
+        let Opening { odd_comments, .. } = self.open_batches(key, |_, batch| spots.append(batch))?;
+        let Self { store, document, metadata } = self;
+        Ok(OpenFile { store, document, metadata, spots, odd_comments, verified: None })
     }
 
-    fn open_values(self, key: &DataKey) -> Result<(OpenFile, MacHasher), FileError> {
-        metadata::check_version(&self.metadata.version)?;
-        let Self { store, document, metadata } = self;
-        let selection = Selection::compile(&metadata.selection)?;
-        let opener = Opener { store, document: &document, cipher: Cipher::new(key) };
-        let mut spots = Vec::new();
-        let mut leaves = Vec::new();
-        let mut odd_comments = Vec::new();
-        let text = document.bytes();
-        walk(&document, &selection, |place| -> Result<(), FileError> {
-            let aad = place.path.aad();
-            let (spot, leaf) = match place.spot {
-                Spot::Leaf(leaf) => {
-                    let spot = OpenSpot {
-                        span: leaf.span,
-                        sealed: None,
-                        value: None,
-                        spelling: None,
-                        aad,
-                        in_flow: leaf.in_flow,
-                    };
-                    (spot, Some(ClosedLeaf { leaf, selected: place.selected }))
+    /// The plain text of the file, every value opened and the MAC checked.
+    ///
+    /// It is that of [`OpenFile::plain_text`] in less memory, where nothing else is wanted of the file: each value goes
+    /// into the text when it is open, and is not kept.
+    pub fn decrypt(self, key: &DataKey) -> Result<Decrypted, FileError> {
+        self.decrypt_values(key, true)
+    }
+
+    /// As [`SealedFile::decrypt`], without asking whether the file is complete and unchanged.
+    pub fn dangerous_decrypt_unverified(self, key: &DataKey) -> Result<Decrypted, FileError> {
+        self.decrypt_values(key, false)
+    }
+
+    fn decrypt_values(self, key: &DataKey, must_verify: bool) -> Result<Decrypted, FileError> {
+        let text = if self.store.envelope().is_some() {
+            None
+        } else {
+            let metadata = self.store.remove_metadata(&self.document);
+            let mut rewrite = Rewrite::new(self.document.bytes(), metadata, opened_len(&self.document));
+            let mut patch = Patch::new();
+            let mut written = Ok(());
+            let Opening { mac, odd_comments } = self.open_batches(key, |closed, spots| {
+                for (closed, spot) in closed.iter().zip(spots.drain(..)) {
+                    if written.is_ok() {
+                        written = spot.put_into(&mut patch, self.store, &self.document, closed.spot);
+                        rewrite.make(&mut patch);
+                    }
                 }
+            })?;
+            if must_verify {
+                self.verify(mac, key)?;
+            }
+            written?;
+            rewrite.finish().map(|text| (text, odd_comments))
+        };
+        if let Some((text, odd_comments)) = text {
+            return Ok(Decrypted { text, odd_comments, document: self.document });
+        }
+        let mut open = if must_verify { self.open(key)? } else { self.dangerous_open_unverified(key)? };
+        let text = open.take_plain_text()?;
+        Ok(Decrypted { text, odd_comments: open.odd_comments, document: open.document })
+    }
+
+    fn verify(&self, mac: MacHasher, key: &DataKey) -> Result<MacVerified, MacError> {
+        let aad = self.metadata.last_modified.aad();
+        mac.finish().verify(&self.metadata.mac, &Cipher::new(key), &aad)
+    }
+
+    /// Opens every spot of the file, in the order of the walk, and gives them to `take`, a batch at a time.
+    fn open_batches<'d>(
+        &'d self,
+        key: &DataKey,
+        mut take: impl FnMut(&[ClosedSpot<'d>], &mut Vec<OpenSpot>),
+    ) -> Result<Opening, FileError> {
+        let Self { store, document, metadata } = self;
+        metadata::check_version(&metadata.version)?;
+        let selection = Selection::compile(&metadata.selection)?;
+        let opener = Opener { store: *store, document, cipher: Cipher::new(key) };
+        let (mut spots, mut closed) = (Vec::new(), Vec::new());
+        let mut number_of_first = 0;
+        let mut odd_comments = Vec::new();
+        let mut mac = MacHasher::new(metadata.mac_only_encrypted);
+        let text = document.bytes();
+        let failed = |failure: LeafFailure| failure.in_file(document, &selection);
+        let mut open = |closed: &mut Vec<ClosedSpot<'d>>, spots: &mut Vec<OpenSpot>| {
+            opener.open_batch(closed, spots, number_of_first, &mut mac)?;
+            number_of_first += closed.len();
+            take(closed, spots);
+            closed.clear();
+            spots.clear();
+            Ok(())
+        };
+        walk(document, &selection, |place| -> Result<(), FileError> {
+            let aad = place.path.aad();
+            let selected = place.selected;
+            spots.push(match place.spot {
+                Spot::Leaf(leaf) => OpenSpot {
+                    span: leaf.span,
+                    sealed: None,
+                    value: None,
+                    spelling: None,
+                    aad,
+                    in_flow: leaf.in_flow,
+                },
                 Spot::Comment(comment) => {
                     let sealed = comment.span.of(text);
                     let open = || open_comment(sealed, place.path, &opener);
@@ -247,31 +311,14 @@ impl SealedFile {
                     }
                     let (aad, value) = value.map_or((aad, None), |(aad, value)| (aad, Some(value)));
                     let sealed = value.is_some().then(|| sealed_part(text, place.spot));
-                    let span = comment.span;
-                    (OpenSpot { span, sealed, value, spelling: None, aad, in_flow: false }, None)
+                    OpenSpot { span: comment.span, sealed, value, spelling: None, aad, in_flow: false }
                 }
-            };
-            spots.push(spot);
-            leaves.push(leaf);
-            Ok(())
+            });
+            closed.push(ClosedSpot { spot: place.spot, selected });
+            if closed.len() == BATCH { open(&mut closed, &mut spots).map_err(failed) } else { Ok(()) }
         })?;
-        let mut mac = MacHasher::new(metadata.mac_only_encrypted);
-        if let ([Some(leaf)], [spot]) = (&leaves[..], &mut spots[..])
-            && let Some(opened) = opener.open_long(leaf, spot, &mac)
-        {
-            let failed = |problem| LeafFailure { number: 0, problem }.in_file(&document, &selection);
-            let mac = opened.map_err(failed)?;
-            return Ok((OpenFile { store, document, metadata, spots, odd_comments, verified: None }, mac));
-        }
-        opener.open_all(&leaves, &mut spots).map_err(|failure| failure.in_file(&document, &selection))?;
-        for (leaf, spot) in leaves.iter().zip(&spots) {
-            if let (Some(leaf), Some(value)) = (leaf, &spot.value)
-                && (leaf.selected || !metadata.mac_only_encrypted)
-            {
-                mac.update(value);
-            }
-        }
-        Ok((OpenFile { store, document, metadata, spots, odd_comments, verified: None }, mac))
+        open(&mut closed, &mut spots).map_err(failed)?;
+        Ok(Opening { mac, odd_comments })
     }
 
     /// The file for other key groups, which wrap the same data key: nothing but the metadata changes.
@@ -298,9 +345,67 @@ impl SealedFile {
     }
 }
 
-/// A leaf whose value is to be read.
-struct ClosedLeaf<'d> {
-    leaf: &'d Leaf,
+/// What is known when every spot was opened.
+struct Opening {
+    mac: MacHasher,
+    odd_comments: Vec<Position>,
+}
+
+/// A file's plain text.
+pub struct Decrypted {
+    /// The text.
+    pub text: SecretText,
+    /// Comments that should be sealed but do not open: they are in it as they are.
+    pub odd_comments: Vec<Position>,
+    document: Document,
+}
+
+impl Decrypted {
+    /// Wipes the texts, and leaves the memory of the rest to the end of the process, as
+    /// [`OpenFile::wipe_and_leave`] does.
+    pub fn wipe_and_leave(self) {
+        self.document.wipe_and_leave();
+    }
+}
+
+/// About how long the text of a document is without its metadata when the values in it are open.
+fn opened_len(document: &Document) -> usize {
+    /// What a sealed text has beside the base64 of its value, at least.
+    const REST: usize = 100;
+    let text = document.bytes();
+    let mut len = text.len() + text.len() / 64;
+    let mut maps: Vec<&Map> = document.branches.iter().map(|branch| &branch.root).collect();
+    let mut lists: Vec<&List> = Vec::new();
+    let mut leaf = |leaf: &Leaf| {
+        let sealed = leaf.span.len();
+        if sealed > REST && leaf.span.of(text)[..REST].windows(4).any(|window| window == b"ENC[") {
+            len -= sealed - (sealed - REST).div_ceil(4) * 3;
+        }
+    };
+    loop {
+        let nodes: &mut dyn Iterator<Item = &Node> = if let Some(map) = maps.pop() {
+            &mut map.pairs().map(|pair| &pair.value)
+        } else if let Some(list) = lists.pop() {
+            &mut list.items.iter().filter_map(|item| match item {
+                Item::Value { node, .. } => Some(node),
+                Item::Comment(_) => None,
+            })
+        } else {
+            return len;
+        };
+        for node in nodes {
+            match node {
+                Node::Map(map) => maps.push(map),
+                Node::List(list) => lists.push(list),
+                Node::Leaf(scalar) => leaf(scalar),
+            }
+        }
+    }
+}
+
+/// A spot that is to be opened.
+struct ClosedSpot<'d> {
+    spot: Spot<'d>,
     selected: bool,
 }
 
@@ -325,11 +430,45 @@ enum LeafProblem {
 /// So many leaves are worth a second thread.
 const LEAVES_FOR_TWO: usize = 500;
 
+/// So many spots are opened at a time: enough to make little of the threads that it takes.
+const BATCH: usize = 8192;
+
 impl Opener<'_> {
+    /// Opens what is a leaf of some spots, the first of which has this number, and adds the values to the digest.
+    fn open_batch(
+        &self,
+        closed: &[ClosedSpot<'_>],
+        spots: &mut [OpenSpot],
+        number: usize,
+        mac: &mut MacHasher,
+    ) -> Result<(), LeafFailure> {
+        if let (0, [ClosedSpot { spot: Spot::Leaf(leaf), selected: true }], [spot]) =
+            (number, closed, &mut *spots)
+            && let Some(opened) = self.open_long(leaf, spot, mac)
+        {
+            *mac = opened.map_err(|problem| LeafFailure { number, problem })?;
+            return Ok(());
+        }
+        self.open_all(closed, spots, number)?;
+        for (closed, spot) in closed.iter().zip(spots) {
+            if let (Spot::Leaf(_), Some(value)) = (closed.spot, &spot.value)
+                && (closed.selected || !mac.is_only_over_sealed())
+            {
+                mac.update(value);
+            }
+        }
+        Ok(())
+    }
+
     /// Puts the value of each leaf into the spot with its number; the first that has none stops it.
-    fn open_all(&self, leaves: &[Option<ClosedLeaf<'_>>], spots: &mut [OpenSpot]) -> Result<(), LeafFailure> {
+    fn open_all(
+        &self,
+        leaves: &[ClosedSpot<'_>],
+        spots: &mut [OpenSpot],
+        number: usize,
+    ) -> Result<(), LeafFailure> {
         if leaves.len() < LEAVES_FOR_TWO {
-            return self.open_some(leaves, spots, 0);
+            return self.open_some(leaves, spots, number);
         }
         let half = leaves.len() / 2;
         let first = &leaves[..half];
@@ -337,12 +476,12 @@ impl Opener<'_> {
         // Where there is no other thread to be had, this one does both halves.
         let second = Mutex::new(Some(second_spots));
         let open_second = || match second.lock().map(|mut spots| spots.take()) {
-            Ok(Some(spots)) => self.open_some(&leaves[half..], spots, half),
+            Ok(Some(spots)) => self.open_some(&leaves[half..], spots, number + half),
             _ => Ok(()),
         };
         std::thread::scope(|scope| {
             let other = std::thread::Builder::new().spawn_scoped(scope, open_second);
-            self.open_some(first, first_spots, 0)?;
+            self.open_some(first, first_spots, number)?;
             match other {
                 Ok(other) => other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
                 Err(_) => open_second(),
@@ -352,14 +491,15 @@ impl Opener<'_> {
 
     fn open_some(
         &self,
-        leaves: &[Option<ClosedLeaf<'_>>],
+        leaves: &[ClosedSpot<'_>],
         spots: &mut [OpenSpot],
         first_number: usize,
     ) -> Result<(), LeafFailure> {
-        for (at, (leaf, spot)) in leaves.iter().zip(spots).enumerate() {
-            if let Some(leaf) = leaf {
+        for (at, (closed, spot)) in leaves.iter().zip(spots).enumerate() {
+            if let Spot::Leaf(leaf) = closed.spot {
                 let failed = |problem| LeafFailure { number: first_number + at, problem };
-                (spot.sealed, spot.value) = self.open_leaf(leaf, &spot.aad).map_err(failed)?;
+                (spot.sealed, spot.value) =
+                    self.open_leaf(leaf, closed.selected, &spot.aad).map_err(failed)?;
                 spot.spelling = self.open_spelling(spot);
             }
         }
@@ -369,7 +509,8 @@ impl Opener<'_> {
     /// The value of a leaf, and its sealed text if it was sealed.
     fn open_leaf(
         &self,
-        &ClosedLeaf { leaf, selected }: &ClosedLeaf<'_>,
+        leaf: &Leaf,
+        selected: bool,
         aad: &Aad,
     ) -> Result<(Option<Span>, Option<Plaintext>), LeafProblem> {
         let (document, cipher) = (self.document, &self.cipher);
@@ -396,14 +537,14 @@ impl Opener<'_> {
 }
 
 impl Opener<'_> {
-    /// Opens the only leaf of a file and takes its digest at the same time, if it is long enough for that.
+    /// Opens the only leaf of a file, which is sealed, and takes its digest at the same time, if it is long enough for that.
     fn open_long(
         &self,
-        &ClosedLeaf { leaf, selected }: &ClosedLeaf<'_>,
+        leaf: &Leaf,
         spot: &mut OpenSpot,
         mac: &MacHasher,
     ) -> Option<Result<MacHasher, LeafProblem>> {
-        let span = self.store.written(self.document, leaf).filter(|_| selected)?;
+        let span = self.store.written(self.document, leaf)?;
         let mut mac = mac.clone();
         let digest = move |pieces: Receiver<&[u8]>| {
             pieces.iter().for_each(|piece| mac.update_bytes(piece));
@@ -492,6 +633,30 @@ struct OpenSpot {
     in_flow: bool,
 }
 
+impl OpenSpot {
+    /// Puts the value, if it was sealed, in the place of its sealed text.
+    fn put_into(
+        &self,
+        patch: &mut Patch,
+        store: &dyn Store,
+        document: &Document,
+        spot: Spot<'_>,
+    ) -> Result<(), FileError> {
+        let (Some(_), Some(value)) = (self.sealed, &self.value) else { return Ok(()) };
+        match (spot, &self.spelling) {
+            (Spot::Leaf(leaf), Some(spelling)) => {
+                patch.replace(leaf.span, SecretText::copy_of(spelling.expose()));
+            }
+            (Spot::Leaf(leaf), None) => {
+                store.check(value)?;
+                store.open_leaf(patch, document, leaf, value);
+            }
+            (Spot::Comment(comment), _) => store.open_comment(patch, document, comment, value.expose()),
+        }
+        Ok(())
+    }
+}
+
 /// A file whose values are open.
 pub struct OpenFile {
     store: &'static dyn Store,
@@ -534,9 +699,9 @@ impl OpenFile {
     pub fn wipe_and_leave(mut self) {
         self.spots.iter_mut().filter_map(|spot| spot.value.as_mut()).for_each(Plaintext::wipe);
         self.spots.iter_mut().filter_map(|spot| spot.spelling.as_mut()).for_each(SecretText::wipe);
-        self.document.comment_texts.iter_mut().for_each(SecretBytes::wipe);
-        self.document.text.wipe();
-        std::mem::forget(self);
+        let Self { document, spots, .. } = self;
+        document.wipe_and_leave();
+        std::mem::forget(spots);
     }
 
     /// The plain text: every value in its place, the metadata gone, all else as it is.
@@ -580,9 +745,21 @@ impl OpenFile {
 
     /// The sealed text with its values in their places and without the metadata.
     fn text_with_values(&self) -> Result<SecretText, FileError> {
-        let mut patch = self.open_patch(|_, _, _| {})?;
-        patch.extend(self.store.remove_metadata(&self.document));
-        Ok(patch.apply(self.document.bytes()))
+        let text = self.document.bytes();
+        let metadata = self.store.remove_metadata(&self.document);
+        let opened = self.spots.iter().filter_map(|spot| Some((spot.sealed?.len(), spot.value.as_ref()?)));
+        let (added, removed) = opened.fold(metadata.change_of_len(), |(added, removed), (sealed, value)| {
+            (added + value.expose().len(), removed + sealed)
+        });
+        let mut rewrite = Rewrite::new(text, metadata, (text.len() + added).saturating_sub(removed));
+        self.open_spots(|_, _, patch| rewrite.make(patch))?;
+        if let Some(text) = rewrite.finish() {
+            return Ok(text);
+        }
+        let mut whole = Patch::new();
+        self.open_spots(|_, _, patch| whole.extend(std::mem::take(patch)))?;
+        whole.extend(self.store.remove_metadata(&self.document));
+        Ok(whole.apply(text))
     }
 
     /// The plain text, parsed.
@@ -640,32 +817,18 @@ impl OpenFile {
         print_extracted(Content::of_node(&document, node, self.store)?, others, output, style)
     }
 
-    /// Replacements that open every sealed spot; `note` is told of each.
-    fn open_patch(&self, mut note: impl FnMut(usize, Span, Option<&SecretText>)) -> Result<Patch, FileError> {
+    /// Gives the replacements that open each sealed spot to `take`, which is to empty the patch, with the number of
+    /// the spot and its place.
+    fn open_spots(&self, mut take: impl FnMut(usize, Span, &mut Patch)) -> Result<(), FileError> {
         let mut patch = Patch::new();
         let selection = Selection::compile(&self.metadata.selection)?;
         let mut spots = self.spots.iter().enumerate();
         walk(&self.document, &selection, |place| -> Result<(), FileError> {
             let (number, spot) = spots.next().expect("the same document has the same spots");
-            let (Some(_), Some(value)) = (spot.sealed, &spot.value) else { return Ok(()) };
-            let before = patch.len();
-            match (place.spot, &spot.spelling) {
-                (Spot::Leaf(leaf), Some(spelling)) => {
-                    patch.replace(leaf.span, SecretText::copy_of(spelling.expose()));
-                }
-                (Spot::Leaf(leaf), None) => {
-                    self.store.check(value)?;
-                    self.store.open_leaf(&mut patch, &self.document, leaf, value);
-                }
-                (Spot::Comment(comment), _) => {
-                    self.store.open_comment(&mut patch, &self.document, comment, value.expose());
-                }
-            }
-            let single = (patch.len() == before + 1).then(|| patch.last()).flatten();
-            note(number, single.map_or(spot.span, |(span, _)| span), single.map(|(_, text)| text));
+            spot.put_into(&mut patch, self.store, &self.document, place.spot)?;
+            take(number, spot.span, &mut patch);
             Ok(())
-        })?;
-        Ok(patch)
+        })
     }
 
     /// Sealed again with `path` set to `value`; `None` when nothing changed.
@@ -812,15 +975,16 @@ impl OpenFile {
         }
         let plain = PlainFile::parse(edited, self.store)?;
         let mut spellings = HashMap::new();
-        self.open_patch(|number, span, text| {
-            if let Some(text) = text
-                && span.start <= self.spots[number].span.start
+        self.open_spots(|number, place, patch| {
+            if let (1, Some((span, text))) = (patch.len(), patch.last())
+                && span.start <= place.start
             {
                 spellings.insert(number, (SecretText::copy_of(text.expose()), span));
             }
+            *patch = Patch::new();
         })?;
         let sealed_with = self.metadata.last_modified.clone();
-        let draft = Draft::of_plain(self.store, &plain.document, self.metadata, style)?;
+        let draft = Draft::of_plain(self.store, plain.document, self.metadata, style)?;
         debug_assert_eq!(draft.metadata.last_modified, sealed_with);
         let originals = Originals::of(&self.spots, self.document.bytes(), spellings);
         draft.reseal(&Cipher::new(key), &originals, self.document.bytes(), style)
@@ -1146,18 +1310,18 @@ impl Draft {
     /// A draft from a plain document.
     fn of_plain(
         store: &'static dyn Store,
-        plain: &Document,
+        plain: Document,
         metadata: Metadata,
         style: Style,
     ) -> Result<Self, FileError> {
         let selection = Selection::compile(&metadata.selection)?;
         let mut sources = Vec::new();
         let mut comments = 0;
-        walk(plain, &selection, |place| -> Result<(), FileError> {
+        walk(&plain, &selection, |place| -> Result<(), FileError> {
             match place.spot {
                 // Values are read before the metadata is put behind the last of them: a block without a last
                 // line break would gain one.
-                Spot::Leaf(leaf) => sources.push(Source::New(store.read(plain, leaf)?)),
+                Spot::Leaf(leaf) => sources.push(Source::New(store.read(&plain, leaf)?)),
                 Spot::Comment(_) => comments += 1,
             }
             Ok(())
@@ -1166,8 +1330,12 @@ impl Draft {
         if metadata.mac.is_empty() {
             metadata.mac = PENDING_MAC.to_owned();
         }
-        let mut block = store.write_metadata(plain, &metadata.to_tree(), style);
-        let document = store.parse(block.apply(plain.bytes()))?;
+        let mut block = store.write_metadata(&plain, &metadata.to_tree(), style);
+        let Document { text, branches, .. } = plain;
+        drop(branches);
+        let with_metadata = block.apply(text.expose());
+        drop(text);
+        let document = store.parse(with_metadata)?;
         let mut values = sources.into_iter();
         let mut sources = Vec::new();
         walk(&document, &selection, |place| -> Result<(), FileError> {
@@ -1215,8 +1383,84 @@ impl Draft {
         before: &[u8],
         style: Style,
     ) -> Result<Option<SecretText>, FileError> {
+        let (mac, sealed_len) = self.digest(originals)?;
+        if before.is_empty() {
+            let metadata = self.finished_metadata(mac.clone(), cipher, style)?;
+            let text = self.document.bytes();
+            let (added, _) = metadata.change_of_len();
+            let mut rewrite = Rewrite::new(text, metadata, text.len() + sealed_len + added);
+            self.seal_spots(cipher, originals, |patch| rewrite.make(patch))?;
+            if let Some(text) = rewrite.finish() {
+                return Ok(Some(text));
+            }
+        }
+        let mut whole = Patch::new();
+        self.seal_spots(cipher, originals, |patch| whole.extend(std::mem::take(patch)))?;
+        if !before.is_empty() && whole.apply(self.document.bytes()).expose() == before {
+            return Ok(None);
+        }
+        whole.extend(self.finished_metadata(mac, cipher, style)?);
+        Ok(Some(whole.apply(self.document.bytes())))
+    }
+
+    /// Replacements that put the digest into the metadata.
+    fn finished_metadata(
+        &mut self,
+        mac: MacHasher,
+        cipher: &Cipher,
+        style: Style,
+    ) -> Result<Patch, FileError> {
+        self.metadata.last_modified = LastModified::now();
+        self.metadata.mac = mac.finish().seal(cipher, &self.metadata.last_modified.aad())?.to_string();
+        let fields =
+            [("lastmodified", self.metadata.last_modified.as_str()), ("mac", self.metadata.mac.as_str())];
+        let metadata = self.store.update_metadata(&self.document, &fields);
+        Ok(metadata
+            .unwrap_or_else(|| self.store.write_metadata(&self.document, &self.metadata.to_tree(), style)))
+    }
+
+    /// The value of each spot of the walk, and where it was before, if anywhere.
+    fn values<'v>(
+        &'v self,
+        originals: &'v Originals<'_>,
+    ) -> impl Iterator<Item = (Option<&'v Plaintext>, Option<&'v OpenSpot>)> {
+        self.sources.iter().map(|source| match source {
+            Source::New(value) => (value.as_ref(), None),
+            Source::Old(number) => {
+                let spot = &originals.spots[*number];
+                (spot.value.as_ref(), Some(spot))
+            }
+        })
+    }
+
+    /// The digest over the values, and about by how much the text becomes longer when they are sealed.
+    fn digest(&self, originals: &Originals<'_>) -> Result<(MacHasher, usize), FileError> {
         let selection = Selection::compile(&self.metadata.selection)?;
         let mut mac = MacHasher::new(self.metadata.mac_only_encrypted);
+        let mut added = 0;
+        let mut values = self.values(originals);
+        walk(&self.document, &selection, |place| -> Result<(), FileError> {
+            let (value, _) = values.next().expect("every spot of a draft has its source");
+            let Some(value) = value else { return Ok(()) };
+            if matches!(place.spot, Spot::Leaf(_)) && (place.selected || !self.metadata.mac_only_encrypted) {
+                mac.update(value);
+            }
+            if place.selected {
+                added += cipher::SEALED_OVERHEAD + value.expose().len().div_ceil(3);
+            }
+            Ok(())
+        })?;
+        Ok((mac, added))
+    }
+
+    /// Gives the replacements that seal each spot to `take`, which is to empty the patch.
+    fn seal_spots(
+        &self,
+        cipher: &Cipher,
+        originals: &Originals<'_>,
+        mut take: impl FnMut(&mut Patch),
+    ) -> Result<(), FileError> {
+        let selection = Selection::compile(&self.metadata.selection)?;
         let mut patch = Patch::new();
         let mut unused = originals.by_content.clone();
         for source in &self.sources {
@@ -1228,29 +1472,17 @@ impl Draft {
                 unused.entry(hash).and_modify(|numbers| numbers.retain(|other| other != number));
             }
         }
-        let mut sources = self.sources.iter();
+        let mut values = self.values(originals);
         walk(&self.document, &selection, |place| -> Result<(), FileError> {
-            let source = sources.next().expect("every spot of a draft has its source");
-            let (value, old) = match source {
-                Source::New(value) => (value.as_ref(), None),
-                Source::Old(number) => {
-                    let spot = &originals.spots[*number];
-                    (spot.value.as_ref(), Some((*number, spot)))
-                }
-            };
+            let (value, old) = values.next().expect("every spot of a draft has its source");
             let Some(value) = value else { return Ok(()) };
-            let is_leaf = matches!(place.spot, Spot::Leaf(_));
-            if is_leaf && (place.selected || !self.metadata.mac_only_encrypted) {
-                mac.update(value);
-            }
             let aad = place.path.aad();
             match (place.selected && !value.is_empty(), old) {
-                (true, Some((_, spot))) if spot.sealed.is_some() && spot.aad == aad => Ok(()),
-                (false, Some((_, spot))) if spot.sealed.is_some() => {
+                (true, Some(spot)) if spot.sealed.is_some() && spot.aad == aad => return Ok(()),
+                (false, Some(spot)) if spot.sealed.is_some() => {
                     open_spot(&mut patch, self.store, &self.document, place.spot, value);
-                    Ok(())
                 }
-                (false, _) => Ok(()),
+                (false, _) => return Ok(()),
                 (true, old) => {
                     let reused = match old {
                         Some(_) => None,
@@ -1261,7 +1493,7 @@ impl Draft {
                         None => seal_value(cipher, &aad, value, &selection)?,
                     };
                     match old {
-                        Some((_, spot)) if spot.sealed.is_some() => {
+                        Some(spot) if spot.sealed.is_some() => {
                             patch.replace(sealed_part(self.document.bytes(), place.spot), sealed);
                         }
                         _ => {
@@ -1274,22 +1506,11 @@ impl Draft {
                             self.put_sealed(&mut patch, place.spot, value, &sealed, reused, originals);
                         }
                     }
-                    Ok(())
                 }
             }
-        })?;
-        if !before.is_empty() && patch.apply(self.document.bytes()).expose() == before {
-            return Ok(None);
-        }
-        self.metadata.last_modified = LastModified::now();
-        self.metadata.mac = mac.finish().seal(cipher, &self.metadata.last_modified.aad())?.to_string();
-        let fields =
-            [("lastmodified", self.metadata.last_modified.as_str()), ("mac", self.metadata.mac.as_str())];
-        let metadata = self.store.update_metadata(&self.document, &fields);
-        let metadata = metadata
-            .unwrap_or_else(|| self.store.write_metadata(&self.document, &self.metadata.to_tree(), style));
-        patch.extend(metadata);
-        Ok(Some(patch.apply(self.document.bytes())))
+            take(&mut patch);
+            Ok(())
+        })
     }
 
     /// Puts the sealed text where a value stands in clear.

@@ -11,7 +11,10 @@ use crate::value::{Kind, Plaintext};
 
 /// Hashes the canonical bytes of a file's leaves, in the order of the walk.
 #[derive(Clone)]
-pub struct MacHasher(Sha512);
+pub struct MacHasher {
+    hash: Sha512,
+    only_sealed: bool,
+}
 
 /// The digest of a file's values. Nothing prints it: it would tell equal files apart from others.
 pub struct Mac {
@@ -55,25 +58,30 @@ impl MacHasher {
         if mac_only_encrypted {
             hash.update(ONLY_SEALED_PREFIX);
         }
-        Self(hash)
+        Self { hash, only_sealed: mac_only_encrypted }
+    }
+
+    /// Whether the digest is over what the selection seals only.
+    pub(crate) fn is_only_over_sealed(&self) -> bool {
+        self.only_sealed
     }
 
     /// Adds a value. Comments do not count, sealed or not, and neither do nulls, which have no [`Plaintext`].
     pub fn update(&mut self, value: &Plaintext) {
         if value.kind() != Kind::Comment {
-            self.0.update(value.expose());
+            self.hash.update(value.expose());
         }
     }
 
     /// Adds the bytes of a value that is no comment.
     pub(crate) fn update_bytes(&mut self, bytes: &[u8]) {
-        self.0.update(bytes);
+        self.hash.update(bytes);
     }
 
     /// Ends the digest.
     pub fn finish(self) -> Mac {
         let mut hex = String::with_capacity(2 * Sha512::output_size());
-        for byte in self.0.finalize() {
+        for byte in self.hash.finalize() {
             write!(hex, "{byte:02X}").expect("writing to a string does not fail");
         }
         Mac { hex: Plaintext::text(&hex) }

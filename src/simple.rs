@@ -24,7 +24,7 @@
 use std::collections::HashSet;
 
 use crate::audit::{Action, AuditError, Events};
-use crate::file::{FileError, OpenFile, PlainFile, SealedFile};
+use crate::file::{Decrypted, FileError, OpenFile, PlainFile, SealedFile};
 use crate::key_path::TreePath;
 use crate::keyring::{Keyring, UnlockError, WrapError};
 use crate::metadata::{FORMAT_VERSION, Metadata};
@@ -95,6 +95,12 @@ pub struct Printing {
 }
 
 impl Printing {
+    /// Whether what `store` reads stays as it is: [`decrypt`] gives it then.
+    pub fn keeps(&self, store: &dyn Store) -> bool {
+        let prints_anew = self.reprint && store.envelope().is_none();
+        !prints_anew && !self.converts(store)
+    }
+
     /// Whether what `store` reads is printed in another format.
     fn converts(&self, store: &dyn Store) -> bool {
         self.store.format() != store.format()
@@ -122,7 +128,26 @@ pub fn decrypt(
     keyring: &Keyring,
     mac: MacCheck,
 ) -> Result<SecretText, SimpleError> {
-    open(text, store, keyring, mac)?.file.take_plain_text().map_err(SimpleError::Print)
+    decrypt_file(text, store, keyring, mac).map(|decrypted| decrypted.text)
+}
+
+/// Decrypts a file, as [`decrypt`], and tells what else there is to know of it.
+pub fn decrypt_file(
+    text: SecretText,
+    store: &'static dyn Store,
+    keyring: &Keyring,
+    mac: MacCheck,
+) -> Result<Decrypted, SimpleError> {
+    let sealed = SealedFile::parse(text, store).map_err(SimpleError::Sealed)?;
+    let key = unlock_to_decrypt(&sealed, keyring)?;
+    let decrypted = match mac {
+        MacCheck::Required => sealed.decrypt(&key),
+        MacCheck::DangerouslySkipped => sealed.dangerous_decrypt_unverified(&key),
+    };
+    decrypted.map_err(|error| match error {
+        FileError::Print(_) => SimpleError::Print(error),
+        _ => SimpleError::Open(error),
+    })
 }
 
 /// A file that was encrypted.
@@ -233,12 +258,18 @@ fn open_sealed(
     keyring: &Keyring,
     mac: MacCheck,
 ) -> Result<Opened, SimpleError> {
+    let key = unlock_to_decrypt(&sealed, keyring)?;
+    let events = keyring.events().clone();
+    Ok(Opened { store, file: open_with(sealed, &key, mac)?, key, mac, events })
+}
+
+/// The data key of a file that is about to be decrypted, which is written down.
+fn unlock_to_decrypt(sealed: &SealedFile, keyring: &Keyring) -> Result<DataKey, SimpleError> {
     let metadata = sealed.metadata();
     let key = keyring.unlock(&metadata.key_groups, metadata.shamir_threshold)?;
-    let events = keyring.events().clone();
     // sops: who cannot unlock a file has not decrypted it.
-    events.record(Action::Decrypt)?;
-    Ok(Opened { store, file: open_with(sealed, &key, mac)?, key, mac, events })
+    keyring.events().record(Action::Decrypt)?;
+    Ok(key)
 }
 
 fn open_with(sealed: SealedFile, key: &DataKey, mac: MacCheck) -> Result<OpenFile, SimpleError> {
@@ -276,18 +307,6 @@ impl Opened {
             false => self.file.plain_text(),
         };
         text.map_err(SimpleError::Print)
-    }
-
-    /// The plain text, as [`Opened::plain_text`], where nothing else is wanted of the file: what is one value is moved,
-    /// not copied.
-    pub fn take_plain_text(&mut self, printing: Printing) -> Result<SecretText, SimpleError> {
-        if printing.store.format() != self.store.format() {
-            return self.plain_text(printing);
-        }
-        match printing.reprint && self.store.envelope().is_none() {
-            true => self.plain_text(printing),
-            false => self.file.take_plain_text().map_err(SimpleError::Print),
-        }
     }
 
     /// Wipes the key, the values and the text, and leaves the memory of the rest to the end of the process: see

@@ -7,10 +7,10 @@ mod patch;
 mod tree;
 mod walk;
 
-pub use patch::{Origins, Patch};
+pub use patch::{Origins, Patch, Rewrite};
 pub use tree::{
     BlockShape, Branch, Chomp, Comment, CommentPart, Entry, Item, Key, Layout, Leaf, LeafStyle, List, Map,
-    MetadataKeys, Node, Pair,
+    MetadataKeys, Node, Pair, Tag,
 };
 pub use walk::{Place, Spot, WalkError, walk};
 
@@ -52,6 +52,13 @@ impl Document {
             CommentPart::First { text, .. } => self.comment_texts[text].expose(),
             CommentPart::Whole | CommentPart::Other => comment.span.of(self.bytes()),
         }
+    }
+
+    /// Wipes the texts, and leaves the memory of the tree to the end of the process.
+    pub(crate) fn wipe_and_leave(mut self) {
+        self.comment_texts.iter_mut().for_each(SecretBytes::wipe);
+        self.text.wipe();
+        std::mem::forget(self);
     }
 
     /// The bytes of the text.

@@ -7,7 +7,7 @@
 use super::json::Json;
 use super::{Content, Edit, EditError, Format, Line, ParseError, PrintError, Store, Style};
 use crate::document::{
-    Branch, Document, Entry, Key, Layout, Leaf, LeafStyle, Map, MetadataKeys, Node, Pair, Patch,
+    Branch, Document, Entry, Key, Layout, Leaf, LeafStyle, Map, MetadataKeys, Node, Pair, Patch, Tag,
 };
 use crate::key_path::TreePath;
 use crate::secret::{SecretBytes, SecretText};
@@ -39,8 +39,7 @@ impl Store for Binary {
             span,
             style: LeafStyle::Plain,
             in_flow: true,
-            tag: Some(BYTES_TAG.into()),
-            tag_span: Span::at(0),
+            tag: Some(Box::new(Tag { name: BYTES_TAG.into(), span: Span::at(0) })),
             parent_indent: -1,
             in_list: false,
             sealed_comment: false,
@@ -62,7 +61,7 @@ impl Store for Binary {
     }
 
     fn read(&self, document: &Document, leaf: &Leaf) -> Result<Option<Plaintext>, ParseError> {
-        match leaf.tag.as_deref() {
+        match leaf.tag_name() {
             Some(BYTES_TAG) => {
                 let bytes = SecretBytes::copy_of(leaf.span.of(document.bytes()));
                 Ok(Some(Plaintext::new(Kind::Str, bytes)))

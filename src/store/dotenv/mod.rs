@@ -266,7 +266,6 @@ fn pair(text: &[u8], line: Span) -> Result<Pair, ParseError> {
         style: LeafStyle::Plain,
         in_flow: false,
         tag: None,
-        tag_span: Span::at(key.end + 1),
         parent_indent: 0,
         in_list: false,
         sealed_comment: false,

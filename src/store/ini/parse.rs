@@ -164,7 +164,6 @@ impl Reader<'_> {
             style,
             in_flow: false,
             tag: None,
-            tag_span: Span::at(value.span.start),
             parent_indent: 0,
             in_list: false,
             sealed_comment: false,

@@ -139,6 +139,7 @@ impl Parser<'_> {
         }
         self.at += 1;
         self.depth -= 1;
+        entries.shrink_to_fit(); // most maps are small, and entries are not
         Ok(Map { entries, span: Span::new(start, self.at), layout: Layout::Flow })
     }
 
@@ -160,6 +161,7 @@ impl Parser<'_> {
         }
         self.at += 1;
         self.depth -= 1;
+        items.shrink_to_fit();
         Ok(List { items, span: Span::new(start, self.at), layout: Layout::Flow })
     }
 
@@ -259,7 +261,6 @@ fn leaf(span: Span, style: LeafStyle, in_list: bool) -> Leaf {
         style,
         in_flow: true,
         tag: None,
-        tag_span: Span::at(span.start),
         parent_indent: -1,
         in_list,
         sealed_comment: false,

@@ -5,7 +5,7 @@
 //! ([`Parser::block_mapping`]), because sops derives a comment's additional data from the result.
 
 use super::scan::{Lines, Mark, ScanError, Scanner, Side, Token, TokenKind, escaped_octet, is_word};
-use crate::document::LeafStyle;
+use crate::document::{LeafStyle, Tag};
 use crate::span::Span;
 
 /// One document of the stream.
@@ -697,9 +697,16 @@ impl Parsed {
         self.extras.get_or_insert_default()
     }
 
-    /// The tag and where it stands, moved out.
-    pub(super) fn take_tag(&mut self) -> (Option<Box<str>>, Span) {
-        self.extras.as_mut().map_or_else(Default::default, |extras| (extras.tag.take(), extras.tag_span))
+    /// The tag.
+    pub(super) fn tag(&self) -> Option<Tag> {
+        let extras = self.extras();
+        extras.tag.clone().map(|name| Tag { name, span: extras.tag_span })
+    }
+
+    /// The tag, moved out.
+    pub(super) fn take_tag(&mut self) -> Option<Tag> {
+        let extras = self.extras.as_mut()?;
+        extras.tag.take().map(|name| Tag { name, span: extras.tag_span })
     }
 
     /// The comments below, moved out.

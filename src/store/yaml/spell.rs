@@ -17,7 +17,7 @@ use super::scalar::{self, Resolved, Style};
 use super::scan::break_len;
 use super::{end_of_line, ends_line, line_break, start_of_line, without_line_break};
 use crate::cipher;
-use crate::document::{BlockShape, Branch, Chomp, Document, Layout, Leaf, LeafStyle, Node, Patch};
+use crate::document::{BlockShape, Branch, Chomp, Document, Layout, Leaf, LeafStyle, Node, Patch, Tag};
 use crate::secret::{SecretBytes, SecretText};
 use crate::span::Span;
 use crate::store::ParseError;
@@ -68,7 +68,7 @@ pub(super) fn read(text: &[u8], leaf: &Leaf) -> Result<Option<Plaintext>, ParseE
     }
     let resolved = resolve(text, leaf, &decoded)?;
     match resolved {
-        Resolved::Str | Resolved::Merge if leaf.tag.as_deref() == Some("!!binary") => {
+        Resolved::Str | Resolved::Merge if leaf.tag_name() == Some("!!binary") => {
             let problem = "!!binary value contains invalid base64 data";
             let bytes =
                 std::str::from_utf8(decoded.expose()).ok().and_then(|text| scalar::decode_binary(text).ok());
@@ -83,7 +83,7 @@ pub(super) fn read(text: &[u8], leaf: &Leaf) -> Result<Option<Plaintext>, ParseE
 
 fn resolve(text: &[u8], leaf: &Leaf, decoded: &SecretBytes) -> Result<Resolved, ParseError> {
     let Ok(decoded) = std::str::from_utf8(decoded.expose()) else { return Ok(Resolved::Str) };
-    match leaf.tag.as_deref() {
+    match leaf.tag_name() {
         None | Some("!") if leaf.style == LeafStyle::Plain => Ok(scalar::resolve(decoded)),
         None | Some("!") => Ok(Resolved::Str),
         Some(tag) => scalar::resolve_tagged(tag, decoded).map_err(|_| {
@@ -94,7 +94,7 @@ fn resolve(text: &[u8], leaf: &Leaf, decoded: &SecretBytes) -> Result<Resolved, 
 
 /// Whether the tag of a scalar fits its text.
 pub(super) fn check_tag(text: &[u8], leaf: &Leaf) -> Result<(), ParseError> {
-    match leaf.tag.as_deref() {
+    match leaf.tag_name() {
         None | Some("!") => Ok(()),
         Some("!!binary") => read(text, leaf).map(|_| ()),
         Some(_) => resolve(text, leaf, &decode(text, leaf)?).map(|_| ()),
@@ -169,8 +169,8 @@ fn binary(bytes: &[u8]) -> SecretText {
 pub(super) fn seal(patch: &mut Patch, document: &Document, leaf: &Leaf, value: &Plaintext, sealed: &str) {
     let text = document.bytes();
     if let LeafStyle::Block(shape) = leaf.style {
-        if tag_goes(leaf) {
-            patch.replace(tag_with_blanks(text, leaf), "");
+        if let Some(tag) = going_tag(text, leaf) {
+            patch.replace(tag, "");
         }
         let mut line = SecretText::from(" ".repeat(shape.indent));
         line.push_str(sealed);
@@ -188,8 +188,7 @@ pub(super) fn seal(patch: &mut Patch, document: &Document, leaf: &Leaf, value: &
 /// Puts `replacement` in the place of a scalar that is not a block. A tag that would not fit a sealed text goes.
 pub(super) fn replace_scalar(patch: &mut Patch, text: &[u8], leaf: &Leaf, replacement: SecretText) {
     let mut span = leaf.span;
-    if tag_goes(leaf) {
-        let tag = tag_with_blanks(text, leaf);
+    if let Some(tag) = going_tag(text, leaf) {
         if tag.end == span.start {
             span.start = tag.start;
         } else {
@@ -219,19 +218,16 @@ pub(super) fn replace_scalar(patch: &mut Patch, text: &[u8], leaf: &Leaf, replac
     }
 }
 
-/// The tag, and what is between it and the value unless a comment is there.
-fn tag_with_blanks(text: &[u8], leaf: &Leaf) -> Span {
-    let between = &text[leaf.tag_span.end..leaf.span.start.max(leaf.tag_span.end)];
-    let end = if between.contains(&b'#') { leaf.tag_span.end } else { leaf.span.start };
-    Span::new(leaf.tag_span.start, end.max(leaf.tag_span.start))
-}
-
-/// Whether a tag would not fit a sealed text: sops checks these against the text.
-fn tag_goes(leaf: &Leaf) -> bool {
-    matches!(
-        leaf.tag.as_deref(),
-        Some("!!int" | "!!float" | "!!bool" | "!!null" | "!!timestamp" | "!!binary")
-    )
+/// A tag that would not fit a sealed text, for sops checks these against the text; and what is between it and the
+/// value unless a comment is there.
+fn going_tag(text: &[u8], leaf: &Leaf) -> Option<Span> {
+    let Tag { name, span } = &**leaf.tag.as_ref()?;
+    if !matches!(&**name, "!!int" | "!!float" | "!!bool" | "!!null" | "!!timestamp" | "!!binary") {
+        return None;
+    }
+    let between = &text[span.end..leaf.span.start.max(span.end)];
+    let end = if between.contains(&b'#') { span.end } else { leaf.span.start };
+    Some(Span::new(span.start, end.max(span.start)))
 }
 
 /// The slot whose spelling is what stands in the text now; else the one nearest to it.

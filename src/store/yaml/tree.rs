@@ -201,8 +201,7 @@ pub(super) fn leaf_of(
         span: node.span,
         style,
         in_flow,
-        tag: node.extras().tag.clone(),
-        tag_span: node.extras().tag_span,
+        tag: node.tag().map(Box::new),
         parent_indent,
         in_list,
         sealed_comment: false,
@@ -289,14 +288,13 @@ impl Builder<'_> {
         let span = node.span;
         match std::mem::take(&mut node.content) {
             Content::Scalar { style, in_flow, parent_indent } => {
-                let (tag, tag_span) = node.take_tag();
+                let tag = node.take_tag().map(Box::new);
                 let sealed_comment = in_list && is_sealed_comment(span.of(self.text));
                 Ok(Node::Leaf(Leaf {
                     span,
                     style,
                     in_flow,
                     tag,
-                    tag_span,
                     parent_indent,
                     in_list,
                     sealed_comment,
@@ -618,7 +616,7 @@ mod tests {
     fn tags_are_read_with_their_handles_and_escapes() {
         let document = parse(b"a: !%21str 1\nb: !!s%74r 2\nc: !?e!x 3\n").unwrap();
         let tag = |pair: &Pair| match &pair.value {
-            Node::Leaf(leaf) => leaf.tag.as_deref().unwrap().to_owned(),
+            Node::Leaf(leaf) => leaf.tag_name().unwrap().to_owned(),
             _ => panic!("it is a scalar"),
         };
         let tags: Vec<_> = document.branches[0].root.pairs().map(tag).collect();

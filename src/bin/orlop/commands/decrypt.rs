@@ -22,11 +22,19 @@ pub(crate) fn run(context: &Context, args: Decrypt) -> Result<(), CommandError> 
     let title = source.title().to_owned();
     let (text, sink) = source.read()?;
     let failed = |error: simple::SimpleError| CommandError::from(error).doing("decrypt", &title);
-    let mut opened = simple::open(text, store, &keyring, mac_check(args.mac.ignore_mac)).map_err(failed)?;
+    let mac = mac_check(args.mac.ignore_mac);
+    if path.is_none() && printing.keeps(store) {
+        let decrypted = simple::decrypt_file(text, store, &keyring, mac).map_err(failed)?;
+        ui::warn_odd_comments(&title, &decrypted.odd_comments);
+        sink.write(&decrypted.text)?;
+        decrypted.wipe_and_leave();
+        return Ok(());
+    }
+    let opened = simple::open(text, store, &keyring, mac).map_err(failed)?;
     ui::warn_odd_comments(&title, opened.odd_comments());
     let plain = match path {
         Some(path) => opened.extract(&path, printing),
-        None => opened.take_plain_text(printing),
+        None => opened.plain_text(printing),
     };
     sink.write(&plain.map_err(failed)?)?;
     opened.wipe_and_leave();
