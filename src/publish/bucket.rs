@@ -1,13 +1,11 @@
-//! Buckets: Amazon S3 and Google Cloud Storage.
+//! Buckets of Amazon S3.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
-use object_store::gcp::{GcpCredential, GoogleCloudStorageBuilder};
 use object_store::path::Path;
-use object_store::{ClientOptions, ObjectStore, ObjectStoreExt as _, RetryConfig, StaticCredentialProvider};
+use object_store::{ObjectStore, ObjectStoreExt as _, RetryConfig};
 
 use super::{Outcome, told};
 use crate::env::Env;
@@ -146,29 +144,6 @@ impl Profile {
             self.keys = id.zip(secret);
         }
     }
-}
-
-/// A bucket of Google Cloud Storage, with the token of `GOOGLE_OAUTH_ACCESS_TOKEN`, else with the application default
-/// credentials.
-pub(super) fn gcs(bucket: &str, env: &Env) -> Result<Box<dyn ObjectStore>, String> {
-    let mut builder = GoogleCloudStorageBuilder::new().with_bucket_name(bucket).with_retry(retrying());
-    let text = |name: &str| env.text(name).filter(|value| !value.is_empty());
-    if let Some(host) = text("STORAGE_EMULATOR_HOST") {
-        // Google's own libraries: an emulator asks for no credentials.
-        let url = if host.contains("://") { host.to_owned() } else { format!("http://{host}") };
-        builder = builder
-            .with_base_url(url.trim_end_matches('/'))
-            .with_credentials(Arc::new(StaticCredentialProvider::new(GcpCredential {
-                bearer: String::new(),
-            })))
-            .with_client_options(ClientOptions::new().with_allow_http(true));
-    } else if let Some(token) = text("GOOGLE_OAUTH_ACCESS_TOKEN") {
-        let credential = GcpCredential { bearer: token.to_owned() };
-        builder = builder.with_credentials(Arc::new(StaticCredentialProvider::new(credential)));
-    } else if let Some(path) = text("GOOGLE_APPLICATION_CREDENTIALS") {
-        builder = builder.with_application_credentials(path);
-    }
-    Ok(Box::new(builder.build().map_err(|error| told(&error))?))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Where files are published to: sealed ones to the object stores of AWS and Google, the values of one to Vault.
 
 mod bucket;
+mod google;
 mod vault;
 
 use std::fmt;
@@ -90,7 +91,7 @@ impl Publisher {
                     bucket::upload(&*bucket::s3(bucket, &self.env)?, &format!("{prefix}{name}"), &text).await
                 }
                 Destination::Gcs { bucket, prefix } => {
-                    bucket::upload(&*bucket::gcs(bucket, &self.env)?, &format!("{prefix}{name}"), &text).await
+                    google::upload(bucket, &format!("{prefix}{name}"), &text, &self.env).await
                 }
                 Destination::Vault(place) => place.upload(name, text, &self.env).await,
             }
