@@ -142,7 +142,7 @@ impl Context {
                     },
                 }
             }
-            Format::Yaml | Format::Dotenv | Format::Ini => {
+            Format::Yaml | Format::Dotenv | Format::Ini | Format::Toml => {
                 match usize::try_from(asked.unwrap_or(stores.yaml_indent)) {
                     Ok(0) => Style { indent: 4, tabs: false },
                     Ok(indent) => Style { indent, tabs: false },
