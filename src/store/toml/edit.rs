@@ -329,6 +329,18 @@ impl<'e> Editor<'e> {
         self.pairs(base, &mut pairs);
         pairs.sort_by_key(|pair| pair.start);
         let at = pairs.iter().position(|pair| *pair == span).ok_or(EditError::NoRoom)?;
+        let behind = self.text[span.end..].iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+        let comma = self.text[span.end + behind..].starts_with(b",");
+        let end = span.end + if comma { behind + 1 } else { 0 };
+        let line = Span::new(line_start(self.text, span.start), line_end(self.text, end));
+        let rest = self.text[end..line.end].trim_ascii();
+        if is_blank(&self.text[line.start..span.start])
+            && (rest.is_empty() || rest.starts_with(b"#"))
+            && base.span.start < line.start
+            && line.end < base.span.end
+        {
+            return Ok(line);
+        }
         let removed = match (pairs.get(at + 1), at.checked_sub(1)) {
             (Some(next), _) => Span::new(span.start, next.start),
             (None, Some(before)) => Span::new(pairs[before].end, span.end),
