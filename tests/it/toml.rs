@@ -8,6 +8,7 @@ use orlop::{
 };
 use proptest::prelude::*;
 
+use crate::cli::Desk;
 use crate::support::{STYLE, corpus_of, keyring, open_in, seal_in, values_in};
 
 fn seal(plain: &[u8], rule: SelectionRule) -> Vec<u8> {
@@ -434,6 +435,186 @@ fn deep_nesting_of_toml_is_an_error_and_no_overflow() {
         assert!(read(format!("[{}a]\n", "a.".repeat(depth))).is_err());
     }
     assert!(read(format!("a = {}{}\n", "[".repeat(200), "]".repeat(200))).is_ok());
+}
+
+// ---------------------------------------------------------------- the program
+
+const SAMPLE: &str = "# canary comment\nname = 'canary-name'\nport = 0x1F90\nratio = 1.50\nwhen = 2024-01-31\n\n[db]\n\
+                      password = \"canary-pass\" # canary beside\nhosts = [\"canary-a\", \"canary-b\"]\n\n[[users]]\n\
+                      name = \"canary-u\"\n";
+
+#[test]
+fn the_program_encrypts_changes_and_decrypts_toml_files_in_place() {
+    let desk = Desk::new();
+    desk.file("a.toml", SAMPLE);
+    desk.run(["encrypt", "-i", "a.toml"]).ok();
+    let sealed = desk.text("a.toml");
+    assert!(sealed.contains("\n[sops]\n") && !sealed.contains("canary"), "{sealed}");
+    assert_eq!(desk.run(["decrypt", "a.toml"]).ok(), SAMPLE);
+    assert_eq!(desk.run(["filestatus", "a.toml"]).ok(), "{\"encrypted\":true}\n");
+    assert_eq!(desk.run(["decrypt", "--extract", "[\"db\"][\"hosts\"][1]", "a.toml"]).ok(), "canary-b");
+    assert_eq!(desk.run(["decrypt", "--extract", "[\"port\"]", "a.toml"]).ok().trim_end(), "8080");
+    assert_eq!(
+        desk.run(["decrypt", "--extract", "[\"db\"]", "a.toml"]).ok(),
+        "password = \"canary-pass\" #canary beside\nhosts = [\"canary-a\", \"canary-b\"]\n".replace("#c", "# c")
+    );
+    desk.run(["set", "a.toml", "[\"db\"][\"hosts\"][2]", "\"canary-c\""]).ok();
+    desk.run(["unset", "a.toml", "[\"name\"]"]).ok();
+    desk.run(["rotate", "-i", "a.toml"]).ok();
+    let expected = SAMPLE.replace("name = 'canary-name'\n", "").replace("\"canary-b\"]", "\"canary-b\", \"canary-c\"]");
+    assert_eq!(desk.run(["decrypt", "a.toml"]).ok(), expected);
+    let error = desk.run(["encrypt", "-i", "a.toml"]).fails(203);
+    assert!(error.contains("sops"), "{error}");
+    desk.file("b.toml", "a = 'canary\n");
+    let error = desk.run(["encrypt", "-i", "b.toml"]);
+    assert!(error.code != Some(0) && !error.stderr.contains("canary"), "{}", error.stderr);
+}
+
+#[cfg(unix)]
+#[test]
+fn under_the_name_of_sops_a_toml_file_is_binary_and_toml_no_type() {
+    use std::os::unix::process::CommandExt as _;
+    let desk = Desk::new();
+    desk.file("a.toml", SAMPLE);
+    let as_sops = |words: &[&str]| desk.run_command(desk.orlop(words.iter().copied()).arg0("sops"));
+    as_sops(&["encrypt", "-i", "a.toml"]).ok();
+    let sealed = desk.text("a.toml");
+    assert!(sealed.starts_with("{\n\t\"data\": \"ENC["), "{sealed}");
+    // What sops makes of it is read under either name.
+    assert_eq!(as_sops(&["decrypt", "a.toml"]).ok(), SAMPLE);
+    assert_eq!(desk.run(["decrypt", "a.toml"]).ok(), SAMPLE);
+    assert_eq!(desk.run(["filestatus", "a.toml"]).ok(), "{\"encrypted\":true}\n");
+    desk.run(["rotate", "-i", "a.toml"]).ok();
+    assert!(desk.text("a.toml").starts_with("{\n\t\"data\": \"ENC["));
+    assert_eq!(as_sops(&["decrypt", "a.toml"]).ok(), SAMPLE);
+    // A type that is none counts as not given.
+    desk.file("b.yaml", "a: canary\n");
+    as_sops(&["encrypt", "-i", "--input-type", "toml", "--output-type", "toml", "b.yaml"]).ok();
+    assert!(desk.text("b.yaml").starts_with("a: ENC["), "{}", desk.text("b.yaml"));
+}
+
+#[cfg(feature = "peers")]
+#[test]
+fn what_orlop_makes_of_a_toml_file_as_sops_real_sops_reads_and_the_other_way_round() {
+    use std::os::unix::process::CommandExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join(".sops.yaml"), "stores: {}\n").unwrap();
+    let file = folder.path().join("a.toml");
+    let recipient = crate::support::recipient();
+    let ours = |name: &str, words: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_orlop"));
+        command.arg0(name).args(words).arg(&file).current_dir(folder.path()).env_clear();
+        let output = command.env("SOPS_AGE_KEY_FILE", crate::support::identity_file()).output().unwrap();
+        assert!(output.status.success(), "{}", lossy(&output.stderr));
+        output.stdout
+    };
+    for (name, text) in corpus_of(Format::Toml) {
+        std::fs::write(&file, &text).unwrap();
+        ours("sops", &["encrypt", "-i", "--age", &recipient]);
+        let path = file.to_str().unwrap();
+        let theirs = crate::support::sops(["decrypt", path], b"");
+        assert_eq!(lossy(&theirs.stdout), lossy(&text), "{name}: {}", lossy(&theirs.stderr));
+        std::fs::write(&file, &text).unwrap();
+        let sealed = crate::support::sops(["encrypt", "--age", &recipient, path], b"");
+        std::fs::write(&file, &sealed.stdout).unwrap();
+        assert_eq!(lossy(&ours("sops", &["decrypt"])), lossy(&text), "{name}");
+        assert_eq!(lossy(&ours("orlop", &["decrypt"])), lossy(&text), "{name}");
+    }
+}
+
+/// A text in another format: sealed as it is, or opened.
+#[cfg(feature = "peers")]
+fn converted(words: &[&str], from: &str, to: &str, text: &[u8]) -> Vec<u8> {
+    use std::io::Write as _;
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join(".sops.yaml"), "stores: {}\n").unwrap();
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_orlop"))
+        .args(words)
+        .args(["--filename-override", "f", "--input-type", from, "--output-type", to])
+        .current_dir(folder.path())
+        .env_clear()
+        .env("SOPS_AGE_KEY_FILE", crate::support::identity_file())
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(text).ok();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{from} {to}: {}\n{}", lossy(&output.stderr), lossy(text));
+    output.stdout
+}
+
+#[cfg(feature = "peers")]
+#[test]
+fn a_toml_file_sealed_as_yaml_is_one_that_real_sops_decrypts_to_the_same_values() {
+    let recipient = crate::support::recipient();
+    for (name, text) in corpus_of(Format::Toml) {
+        if values_in(Format::Toml, &text).is_empty() || name == "sealed-lookalikes" {
+            continue;
+        }
+        for to in ["yaml", "json"] {
+            let sealed = converted(&["encrypt", "--age", &recipient], "toml", to, &text);
+            let opened = crate::support::sops(["decrypt", "--input-type", to, "--output-type", "json"], &sealed);
+            assert!(opened.status.success(), "{name} {to}: {}\n{}", lossy(&opened.stderr), lossy(&sealed));
+            let plain = converted(&["decrypt"], "toml", "json", &all(&text));
+            let value = |text: &[u8]| serde_json::from_slice::<serde_json::Value>(text).unwrap();
+            assert_eq!(value(&opened.stdout), value(&plain), "{name} {to}");
+        }
+    }
+}
+
+#[cfg(feature = "peers")]
+#[test]
+fn yaml_and_json_files_of_real_sops_become_toml_and_come_back_with_their_values() {
+    let recipient = crate::support::recipient();
+    let yaml = "# top\na: 1\nb: \"x\\ny\\n\"\nearly:\n    # inside\n    c: 1.0 # beside\nl: # list\n    # first\n    - 1\n    - two # too\n\
+                t: 2001-12-14T21:59:43.1Z\nlast:\n    # about x\n    x: 1e10\n    deep:\n        y: true\n    # end of last\n\
+                # about rows\nrows:\n    # about the first\n    - a: 1\n    - a: 2\n      s: {}\nempty: []\n\"odd key\": ''\ntable:\n    k: v\n";
+    let sealed = crate::support::sops(
+        ["encrypt", "--age", &recipient, "--filename-override", "f", "--input-type", "yaml", "--output-type", "yaml"],
+        yaml.as_bytes(),
+    )
+    .stdout;
+    let value = |text: &[u8]| serde_json::from_slice::<serde_json::Value>(text).unwrap();
+    let as_json = crate::support::sops(["decrypt", "--input-type", "yaml", "--output-type", "json"], &sealed).stdout;
+    // Opened.
+    let plain = converted(&["decrypt"], "yaml", "toml", &sealed);
+    for comment in ["# top", "# inside", "# beside", "# first", "# too", "# about x", "# end of last", "# about rows"] {
+        assert!(lossy(&plain).contains(comment), "{comment} is gone:\n{}", lossy(&plain));
+    }
+    let again = converted(&["decrypt"], "toml", "json", &all(&plain));
+    assert_eq!(value(&again), value(&as_json), "{}", lossy(&plain));
+    // Sealed: the texts stay as they are, and so does the MAC.
+    let key = with_key_of_yaml(&sealed);
+    let file = orlop::SealedFile::parse(SecretText::copy_of(&sealed), Format::Yaml.store().unwrap()).unwrap();
+    let toml = file.converted(Format::Toml.store().unwrap(), STYLE).unwrap();
+    let toml_file = orlop::SealedFile::parse(toml, Format::Toml.store().unwrap()).unwrap();
+    let open = toml_file.open(&key).unwrap_or_else(|error| panic!("{error}"));
+    assert!(open.odd_comments().is_empty(), "{}", lossy(open.sealed_text()));
+    let json = open.reprinted(Format::Json.store().unwrap(), STYLE).unwrap();
+    assert_eq!(value(json.expose()), value(&as_json));
+}
+
+#[cfg(feature = "peers")]
+fn with_key_of_yaml(sealed: &[u8]) -> DataKey {
+    let file = orlop::SealedFile::parse(SecretText::copy_of(sealed), Format::Yaml.store().unwrap()).unwrap();
+    keyring().unlock(&file.metadata().key_groups, file.metadata().shamir_threshold).unwrap()
+}
+
+#[test]
+fn the_normal_form_of_every_toml_file_has_its_values_in_their_order() {
+    for (name, text) in corpus_of(Format::Toml) {
+        let open = open_in(Format::Toml, &all(&text)).unwrap();
+        let printed = open.reprinted(Format::Toml.store().unwrap(), STYLE).unwrap();
+        let (before, after) = (values_in(Format::Toml, &text), values_in(Format::Toml, printed.expose()));
+        assert_eq!(before, after, "{name}:\n{}", lossy(printed.expose()));
+        assert_eq!(text.contains(&b'#'), printed.expose().contains(&b'#'), "{name}:\n{}", lossy(printed.expose()));
+        // It is one: printed again, nothing changes.
+        let open = open_in(Format::Toml, &all(printed.expose())).unwrap();
+        let again = open.reprinted(Format::Toml.store().unwrap(), STYLE).unwrap();
+        assert_eq!(lossy(again.expose()), lossy(printed.expose()), "{name}");
+    }
 }
 
 // ---------------------------------------------------------------- generated files
