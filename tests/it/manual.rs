@@ -52,6 +52,9 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("keyring", &["audit", "secret", "provider", "shamir", "env", "timestamp"]),
     ("publish", &["secret", "env", "net"]),
     ("keyservice", &["secret", "provider", "keyring", "net"]),
+    ("store", &["secret", "span", "key_path", "value", "document", "cipher", "timestamp"]),
+    ("provider", &["secret", "env", "value"]),
+    ("keyring", &["secret", "provider", "shamir", "env", "timestamp"]),
     ("metadata", &["secret", "key_path", "value", "provider", "selection", "timestamp"]),
     ("config", &["provider", "selection", "go_regex"]),
     (

@@ -3,8 +3,8 @@
 use orlop::document::{Spot, WalkError, walk};
 use orlop::store::Format;
 use orlop::{
-    DataKey, FileError, Kind, OpenFile, PlainFile, Plaintext, SecretBytes, SecretText, Selection, SelectionRule, Tree,
-    TreePath,
+    DataKey, FileError, Kind, OpenFile, PlainFile, Plaintext, SecretBytes, SecretText, Selection,
+    SelectionRule, Tree, TreePath,
 };
 use proptest::prelude::*;
 
@@ -250,7 +250,8 @@ fn unset_takes_one_value_out_of_a_toml_file() {
 #[test]
 fn new_values_of_a_toml_file_stand_where_they_belong() {
     let number = |text: &str| Tree::Leaf(Plaintext::new(Kind::Int, SecretBytes::copy_of(text.as_bytes())));
-    let map = || Tree::Map(vec![("x".to_owned(), number("1")), ("y".to_owned(), Tree::List(vec![number("2")]))]);
+    let map =
+        || Tree::Map(vec![("x".to_owned(), number("1")), ("y".to_owned(), Tree::List(vec![number("2")]))]);
     for (text, path, value, expected) in [
         ("a = 1\n", "[\"b\"]", number("2"), "a = 1\nb = 2\n"),
         ("a = 1", "[\"b\"]", number("2"), "a = 1\nb = 2"),
@@ -258,7 +259,12 @@ fn new_values_of_a_toml_file_stand_where_they_belong() {
         ("a = 1\r\n", "[\"b\"]", number("2"), "a = 1\r\nb = 2\r\n"),
         ("[t]\nx = 1\n", "[\"b\"]", number("2"), "b = 2\n\n[t]\nx = 1\n"),
         ("# file\n\n[t]\nx = 1\n", "[\"b\"]", number("2"), "# file\nb = 2\n\n[t]\nx = 1\n"),
-        ("[t]\n  x = 1 # c\n\n# u\n[u]\n", "[\"t\"][\"y\"]", number("2"), "[t]\n  x = 1 # c\n  y = 2\n\n# u\n[u]\n"),
+        (
+            "[t]\n  x = 1 # c\n\n# u\n[u]\n",
+            "[\"t\"][\"y\"]",
+            number("2"),
+            "[t]\n  x = 1 # c\n  y = 2\n\n# u\n[u]\n",
+        ),
         ("[t.u]\nx = 1\n", "[\"t\"][\"y\"]", number("2"), "[t]\ny = 2\n\n[t.u]\nx = 1\n"),
         ("t.u = 1\nz = 3\n", "[\"t\"][\"y\"]", number("2"), "t.u = 1\nt.y = 2\nz = 3\n"),
         ("t = { u = 1 }\n", "[\"t\"][\"y\"]", number("2"), "t = { u = 1, y = 2 }\n"),
@@ -269,13 +275,19 @@ fn new_values_of_a_toml_file_stand_where_they_belong() {
         ("l = []\n", "[\"l\"][0]", number("3"), "l = [3]\n"),
         ("l = [\n  1, # one\n]\n", "[\"l\"][9]", number("3"), "l = [\n  1, # one\n  3,\n]\n"),
         ("l = [\n  1 # one\n]\n", "[\"l\"][9]", number("3"), "l = [\n  1, # one\n  3\n]\n"),
-        ("[[l]]\na = 1\n\n[u]\nx = 1\n", "[\"l\"][1][\"a\"]", number("2"), "[[l]]\na = 1\n\n[[l]]\na = 2\n\n[u]\nx = 1\n"),
+        (
+            "[[l]]\na = 1\n\n[u]\nx = 1\n",
+            "[\"l\"][1][\"a\"]",
+            number("2"),
+            "[[l]]\na = 1\n\n[[l]]\na = 2\n\n[u]\nx = 1\n",
+        ),
         ("a = 1\n", "[\"b c\"][\"d\"]", map(), "a = 1\n\"b c\" = { d = { x = 1, y = [2] } }\n"),
         ("a = 1 # c\n", "[\"a\"][\"d\"]", number("2"), "a = { d = 2 } # c\n"),
         ("z = 0\n[a]\nb = 1\n[c]\nd = 1\n", "[\"a\"]", number("2"), "z = 0\na = 2\n[c]\nd = 1\n"),
     ] {
         let sealed = all(text.as_bytes());
-        let changed = set(&sealed, path, &value).unwrap_or_else(|error| panic!("{text:?} {path}: {error}")).unwrap();
+        let changed =
+            set(&sealed, path, &value).unwrap_or_else(|error| panic!("{text:?} {path}: {error}")).unwrap();
         assert_eq!(lossy(&plain(&changed)), expected, "{text:?} {path}");
     }
 }
@@ -369,7 +381,8 @@ fn damage_to_a_toml_file_is_noticed() {
     renamed[at("[a]")] = "[c]".to_owned();
     let mut cut = lines.clone();
     cut.truncate(at("[[sops.age]]"));
-    for damaged in [without.join("\n"), renamed.join("\n"), cut.join("\n"), sealed.replace("data:", "data:A")] {
+    for damaged in [without.join("\n"), renamed.join("\n"), cut.join("\n"), sealed.replace("data:", "data:A")]
+    {
         let opened = SealedCheck::open(&damaged);
         assert!(opened.is_err(), "{damaged}");
     }
@@ -382,9 +395,11 @@ struct SealedCheck;
 impl SealedCheck {
     fn open(text: &str) -> Result<(), String> {
         let store = Format::Toml.store().unwrap();
-        let file = orlop::SealedFile::parse(SecretText::copy_of(text.as_bytes()), store).map_err(|e| e.to_string())?;
+        let file = orlop::SealedFile::parse(SecretText::copy_of(text.as_bytes()), store)
+            .map_err(|e| e.to_string())?;
         let metadata = file.metadata();
-        let key = keyring().unlock(&metadata.key_groups, metadata.shamir_threshold).map_err(|e| e.to_string())?;
+        let key =
+            keyring().unlock(&metadata.key_groups, metadata.shamir_threshold).map_err(|e| e.to_string())?;
         file.open(&key).map(|_| ()).map_err(|e| e.to_string())
     }
 }
@@ -419,7 +434,8 @@ fn what_is_no_toml_is_refused_with_its_place_and_without_its_text() {
     }
     let read = PlainFile::parse(SecretText::copy_of(b"a = \"\xFF\"\n"), Format::Toml.store().unwrap());
     assert!(read.err().unwrap().to_string().starts_with("1:6: these bytes are not UTF-8"));
-    for text in ["sops = 1\n", "[sops]\nx = 1\n", "sops.x = 1\n", "[[sops]]\n", "[sops.x]\n", "'sops' = {}\n"] {
+    for text in ["sops = 1\n", "[sops]\nx = 1\n", "sops.x = 1\n", "[[sops]]\n", "[sops.x]\n", "'sops' = {}\n"]
+    {
         let read = PlainFile::parse(SecretText::copy_of(text.as_bytes()), Format::Toml.store().unwrap());
         assert!(matches!(read, Err(FileError::AlreadySealed)), "{text:?}");
     }
@@ -427,7 +443,8 @@ fn what_is_no_toml_is_refused_with_its_place_and_without_its_text() {
 
 #[test]
 fn deep_nesting_of_toml_is_an_error_and_no_overflow() {
-    let read = |text: String| PlainFile::parse(SecretText::from(text), Format::Toml.store().unwrap()).map(|_| ());
+    let read =
+        |text: String| PlainFile::parse(SecretText::from(text), Format::Toml.store().unwrap()).map(|_| ());
     for depth in [1_000, 200_000] {
         assert!(read(format!("a = {}{}\n", "[".repeat(depth), "]".repeat(depth))).is_err());
         assert!(read(format!("a = {}1{}\n", "{a=".repeat(depth), "}".repeat(depth))).is_err());
@@ -456,12 +473,14 @@ fn the_program_encrypts_changes_and_decrypts_toml_files_in_place() {
     assert_eq!(desk.run(["decrypt", "--extract", "[\"port\"]", "a.toml"]).ok().trim_end(), "8080");
     assert_eq!(
         desk.run(["decrypt", "--extract", "[\"db\"]", "a.toml"]).ok(),
-        "password = \"canary-pass\" #canary beside\nhosts = [\"canary-a\", \"canary-b\"]\n".replace("#c", "# c")
+        "password = \"canary-pass\" #canary beside\nhosts = [\"canary-a\", \"canary-b\"]\n"
+            .replace("#c", "# c")
     );
     desk.run(["set", "a.toml", "[\"db\"][\"hosts\"][2]", "\"canary-c\""]).ok();
     desk.run(["unset", "a.toml", "[\"name\"]"]).ok();
     desk.run(["rotate", "-i", "a.toml"]).ok();
-    let expected = SAMPLE.replace("name = 'canary-name'\n", "").replace("\"canary-b\"]", "\"canary-b\", \"canary-c\"]");
+    let expected =
+        SAMPLE.replace("name = 'canary-name'\n", "").replace("\"canary-b\"]", "\"canary-b\", \"canary-c\"]");
     assert_eq!(desk.run(["decrypt", "a.toml"]).ok(), expected);
     let error = desk.run(["encrypt", "-i", "a.toml"]).fails(203);
     assert!(error.contains("sops"), "{error}");
@@ -550,12 +569,14 @@ fn converted(words: &[&str], from: &str, to: &str, text: &[u8]) -> Vec<u8> {
 fn a_toml_file_sealed_as_yaml_is_one_that_real_sops_decrypts_to_the_same_values() {
     let recipient = crate::support::recipient();
     for (name, text) in corpus_of(Format::Toml) {
-        if values_in(Format::Toml, &text).is_empty() || name == "sealed-lookalikes" {
+        // JSON, in which the values are compared, has no infinite floats; sops takes what looks sealed for sealed.
+        if values_in(Format::Toml, &text).is_empty() || name == "floats" || name == "sealed-lookalikes" {
             continue;
         }
         for to in ["yaml", "json"] {
             let sealed = converted(&["encrypt", "--age", &recipient], "toml", to, &text);
-            let opened = crate::support::sops(["decrypt", "--input-type", to, "--output-type", "json"], &sealed);
+            let opened =
+                crate::support::sops(["decrypt", "--input-type", to, "--output-type", "json"], &sealed);
             assert!(opened.status.success(), "{name} {to}: {}\n{}", lossy(&opened.stderr), lossy(&sealed));
             let plain = converted(&["decrypt"], "toml", "json", &all(&text));
             let value = |text: &[u8]| serde_json::from_slice::<serde_json::Value>(text).unwrap();
@@ -572,15 +593,28 @@ fn yaml_and_json_files_of_real_sops_become_toml_and_come_back_with_their_values(
                 t: 2001-12-14T21:59:43.1Z\nlast:\n    # about x\n    x: 1e10\n    deep:\n        y: true\n    # end of last\n\
                 # about rows\nrows:\n    # about the first\n    - a: 1\n    - a: 2\n      s: {}\nempty: []\n\"odd key\": ''\ntable:\n    k: v\n";
     let sealed = crate::support::sops(
-        ["encrypt", "--age", &recipient, "--filename-override", "f", "--input-type", "yaml", "--output-type", "yaml"],
+        [
+            "encrypt",
+            "--age",
+            &recipient,
+            "--filename-override",
+            "f",
+            "--input-type",
+            "yaml",
+            "--output-type",
+            "yaml",
+        ],
         yaml.as_bytes(),
     )
     .stdout;
     let value = |text: &[u8]| serde_json::from_slice::<serde_json::Value>(text).unwrap();
-    let as_json = crate::support::sops(["decrypt", "--input-type", "yaml", "--output-type", "json"], &sealed).stdout;
+    let as_json =
+        crate::support::sops(["decrypt", "--input-type", "yaml", "--output-type", "json"], &sealed).stdout;
     // Opened.
     let plain = converted(&["decrypt"], "yaml", "toml", &sealed);
-    for comment in ["# top", "# inside", "# beside", "# first", "# too", "# about x", "# end of last", "# about rows"] {
+    for comment in
+        ["# top", "# inside", "# beside", "# first", "# too", "# about x", "# end of last", "# about rows"]
+    {
         assert!(lossy(&plain).contains(comment), "{comment} is gone:\n{}", lossy(&plain));
     }
     let again = converted(&["decrypt"], "toml", "json", &all(&plain));
@@ -609,7 +643,12 @@ fn the_normal_form_of_every_toml_file_has_its_values_in_their_order() {
         let printed = open.reprinted(Format::Toml.store().unwrap(), STYLE).unwrap();
         let (before, after) = (values_in(Format::Toml, &text), values_in(Format::Toml, printed.expose()));
         assert_eq!(before, after, "{name}:\n{}", lossy(printed.expose()));
-        assert_eq!(text.contains(&b'#'), printed.expose().contains(&b'#'), "{name}:\n{}", lossy(printed.expose()));
+        assert_eq!(
+            text.contains(&b'#'),
+            printed.expose().contains(&b'#'),
+            "{name}:\n{}",
+            lossy(printed.expose())
+        );
         // It is one: printed again, nothing changes.
         let open = open_in(Format::Toml, &all(printed.expose())).unwrap();
         let again = open.reprinted(Format::Toml.store().unwrap(), STYLE).unwrap();
@@ -650,13 +689,15 @@ fn value() -> impl Strategy<Value = String> {
         prop_oneof![
             (proptest::collection::vec((gap(), inner.clone(), gap()), 0..4), gap(), any::<bool>()).prop_map(
                 |(items, last, comma)| {
-                    let texts: Vec<String> = items.iter().map(|(a, value, b)| format!("{a}{value}{b}")).collect();
+                    let texts: Vec<String> =
+                        items.iter().map(|(a, value, b)| format!("{a}{value}{b}")).collect();
                     let comma = if comma && !texts.is_empty() { "," } else { "" };
                     format!("[{}{comma}{last}]", texts.join(","))
                 }
             ),
             proptest::collection::vec((key(), inner), 0..4).prop_map(|pairs| {
-                let pairs: Vec<String> = pairs.iter().map(|(key, value)| format!(" {key} = {value}")).collect();
+                let pairs: Vec<String> =
+                    pairs.iter().map(|(key, value)| format!(" {key} = {value}")).collect();
                 format!("{{{} }}", pairs.join(","))
             }),
         ]
@@ -678,23 +719,25 @@ fn line() -> impl Strategy<Value = String> {
 
 /// A file: of the lines, those that fit behind the ones before.
 fn file() -> impl Strategy<Value = String> {
-    (proptest::collection::vec(line(), 0..14), any::<bool>(), any::<bool>()).prop_map(|(lines, crlf, ends)| {
-        let mut text = String::new();
-        for line in lines {
-            let with = format!("{text}{line}");
-            let read = PlainFile::parse(SecretText::from(with.as_str()), Format::Toml.store().unwrap());
-            if read.is_ok() {
-                text = with;
+    (proptest::collection::vec(line(), 0..14), any::<bool>(), any::<bool>()).prop_map(
+        |(lines, crlf, ends)| {
+            let mut text = String::new();
+            for line in lines {
+                let with = format!("{text}{line}");
+                let read = PlainFile::parse(SecretText::from(with.as_str()), Format::Toml.store().unwrap());
+                if read.is_ok() {
+                    text = with;
+                }
             }
-        }
-        if crlf {
-            text = text.replace('\n', "\r\n");
-        }
-        if !ends && text.ends_with('\n') {
-            text.truncate(text.trim_end_matches(['\r', '\n']).len());
-        }
-        text
-    })
+            if crlf {
+                text = text.replace('\n', "\r\n");
+            }
+            if !ends && text.ends_with('\n') {
+                text.truncate(text.trim_end_matches(['\r', '\n']).len());
+            }
+            text
+        },
+    )
 }
 
 proptest! {

@@ -322,7 +322,8 @@ pub(crate) fn store_for(
         Some(path) => Some(Format::of_path(path)).filter(is_known).filter(|format| is_of(*format, path)),
         None => None,
     };
-    let format = named.and_then(Format::from_name).filter(is_known).or_else(by_path).unwrap_or(Format::Binary);
+    let format =
+        named.and_then(Format::from_name).filter(is_known).or_else(by_path).unwrap_or(Format::Binary);
     format.store().ok_or_else(|| {
         let of = path.map(|path| format!(" ({})", path.display())).unwrap_or_default();
         let message = format!("this version does not read or write the format {}{of} yet", format.name());
@@ -336,7 +337,8 @@ fn is_of(format: Format, path: &Path) -> bool {
     if format.is_known_to_sops() || !path.is_file() {
         return true;
     }
-    let start = std::fs::File::open(path).and_then(|file| SecretText::read_from(&mut file.take(FIRST_BYTES), 0));
+    let start =
+        std::fs::File::open(path).and_then(|file| SecretText::read_from(&mut file.take(FIRST_BYTES), 0));
     // What cannot be read is told of by who reads it.
     start.map_or(true, |start| !orlop::store::toml::is_envelope(start.expose()))
 }

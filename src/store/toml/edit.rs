@@ -212,7 +212,12 @@ impl<'e> Editor<'e> {
         }
     }
 
-    fn append_table(&self, list: usize, (parent, key): (usize, &str), value: &Tree) -> Result<Edit, EditError> {
+    fn append_table(
+        &self,
+        list: usize,
+        (parent, key): (usize, &str),
+        value: &Tree,
+    ) -> Result<Edit, EditError> {
         let Tree::Map(pairs) = value else { return Err(EditError::NoRoom) };
         let is_below = |table: usize| {
             self.outline.arrays[list].elements.iter().any(|element| {
@@ -277,7 +282,10 @@ impl<'e> Editor<'e> {
     /// The line (or several) of a key.
     fn line(&self, span: Span) -> Vec<Span> {
         let statements = self.outline.statements.iter();
-        statements.filter(|statement| statement.key_start == span.start).map(|statement| statement.line).collect()
+        statements
+            .filter(|statement| statement.key_start == span.start)
+            .map(|statement| statement.line)
+            .collect()
     }
 
     /// All lines of a table, or of the tables of an array.
@@ -346,8 +354,10 @@ impl<'e> Editor<'e> {
             (None, Some(before)) => Span::new(pairs[before].end, span.end),
             (None, None) => Span::new(base.span.start + 1, base.span.end - 1),
         };
-        let has_comment = |slot: &Slot| matches!(slot, Slot::Comment(comment)
-            if removed.start <= comment.span.start && comment.span.start < removed.end);
+        let has_comment = |slot: &Slot| {
+            matches!(slot, Slot::Comment(comment)
+            if removed.start <= comment.span.start && comment.span.start < removed.end)
+        };
         match base.entries.iter().any(has_comment) {
             true => Err(EditError::NoRoom),
             false => Ok(removed),

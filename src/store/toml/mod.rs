@@ -94,9 +94,12 @@ impl Store for Toml {
     }
 
     fn metadata(&self, document: &Document) -> Result<Option<Tree>, ParseError> {
-        let Some(pair) = document.branches.first().and_then(|branch| branch.metadata()) else { return Ok(None) };
+        let Some(pair) = document.branches.first().and_then(|branch| branch.metadata()) else {
+            return Ok(None);
+        };
         let text = document.bytes();
-        let is_table = matches!(pair.value, Node::Map(_)) && text[pair.span.start..].trim_ascii_start().starts_with(b"[");
+        let is_table = matches!(pair.value, Node::Map(_))
+            && text[pair.span.start..].trim_ascii_start().starts_with(b"[");
         match is_table {
             true => tree_of(document, &pair.value).map(Some),
             false => {

@@ -4,13 +4,15 @@
 
 use std::collections::HashMap;
 
-use toml_parser::parser::{Event, EventKind, EventReceiver, RecursionGuard, ValidateWhitespace, parse_document};
+use toml_parser::parser::{
+    Event, EventKind, EventReceiver, RecursionGuard, ValidateWhitespace, parse_document,
+};
 use toml_parser::{ErrorSink, Source};
 
 use super::text;
 use crate::document::{
-    Branch, Comment, CommentPart, Document, Entry, Item, Key, Layout, Leaf, LeafStyle, List, METADATA_KEY, Map,
-    MetadataKeys, Node, Pair,
+    Branch, Comment, CommentPart, Document, Entry, Item, Key, Layout, Leaf, LeafStyle, List, METADATA_KEY,
+    Map, MetadataKeys, Node, Pair,
 };
 use crate::secret::SecretText;
 use crate::span::Span;
@@ -73,7 +75,11 @@ pub(super) enum Slot {
 /// A value of any shape.
 #[derive(Clone, Copy)]
 pub(super) enum Value {
-    Leaf { span: Span, in_flow: bool, in_list: bool },
+    Leaf {
+        span: Span,
+        in_flow: bool,
+        in_list: bool,
+    },
     Table(usize),
     /// In brackets.
     Array(usize),
@@ -142,12 +148,8 @@ impl Outline {
             return Err(refused(text, &error));
         }
         let root = Table::new(Form::Root, None, 0);
-        let outline = Outline {
-            tables: vec![root],
-            arrays: Vec::new(),
-            sections: Vec::new(),
-            statements: Vec::new(),
-        };
+        let outline =
+            Outline { tables: vec![root], arrays: Vec::new(), sections: Vec::new(), statements: Vec::new() };
         let builder = Builder {
             text,
             source,
@@ -488,7 +490,8 @@ impl Builder<'_> {
         }
         self.metadata = match (parts[0].0 == METADATA_KEY, self.metadata) {
             (true, Metadata::Left) => {
-                let problem = "a second part of the table 'sops', with other tables in between: there can be only one";
+                let problem =
+                    "a second part of the table 'sops', with other tables in between: there can be only one";
                 return Err(self.error(open.start, problem));
             }
             (true, _) => Metadata::Inside,
@@ -522,7 +525,11 @@ impl Builder<'_> {
                 match self.outline.tables[inner].form {
                     Form::Implied => self.outline.tables[inner].form = Form::Header,
                     Form::Inline => return Err(self.not_a_table(last)),
-                    _ => return Err(self.error(last.1.start, format!("the table {:?} is defined twice", last.0))),
+                    _ => {
+                        return Err(
+                            self.error(last.1.start, format!("the table {:?} is defined twice", last.0))
+                        );
+                    }
                 }
                 inner
             }
@@ -562,7 +569,10 @@ impl Builder<'_> {
     }
 
     fn not_a_table(&self, (name, span): &KeyPart) -> ParseError {
-        self.error(span.start, format!("{name:?} is defined already, and not as a table that can be added to"))
+        self.error(
+            span.start,
+            format!("{name:?} is defined already, and not as a table that can be added to"),
+        )
     }
 
     // ---------------------------------------------------------------- keys and values
@@ -589,7 +599,12 @@ impl Builder<'_> {
     }
 
     /// A key and its value: the table it belongs to, and where it ends.
-    fn pair(&mut self, base: usize, parts: Vec<KeyPart>, in_flow: bool) -> Result<(usize, usize), ParseError> {
+    fn pair(
+        &mut self,
+        base: usize,
+        parts: Vec<KeyPart>,
+        in_flow: bool,
+    ) -> Result<(usize, usize), ParseError> {
         let (last, above) = parts.split_last().expect("a key has a part");
         let mut table = base;
         for (number, part) in above.iter().enumerate() {
@@ -602,7 +617,11 @@ impl Builder<'_> {
                     self.insert(table, part, Value::Table(new), part.1);
                     new
                 }
-                Some((Value::Table(inner), _)) if matches!(self.outline.tables[inner].form, Form::Dotted(_)) => inner,
+                Some((Value::Table(inner), _))
+                    if matches!(self.outline.tables[inner].form, Form::Dotted(_)) =>
+                {
+                    inner
+                }
                 Some(_) => return Err(self.not_a_table(part)),
             };
         }

@@ -98,7 +98,8 @@ fn is_table(line: &Line<'_>) -> bool {
         Line::Pair(_, Content::List(elements)) => {
             let is_map = |element: &Element<'_>| matches!(element, Element::Value(Content::Map(_)));
             let is_comment = |element: &Element<'_>| matches!(element, Element::Comment(_));
-            elements.iter().any(is_map) && elements.iter().all(|element| is_map(element) || is_comment(element))
+            elements.iter().any(is_map)
+                && elements.iter().all(|element| is_map(element) || is_comment(element))
         }
         _ => false,
     }

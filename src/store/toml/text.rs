@@ -51,7 +51,8 @@ pub(super) fn check(raw: &[u8]) -> Result<(), Problem> {
 }
 
 fn decode<'r>(raw: &'r [u8], output: &mut dyn StringBuilder<'r>) -> Result<ScalarKind, Problem> {
-    let text = std::str::from_utf8(raw).map_err(|error| (error.valid_up_to(), "this is not UTF-8".to_owned()))?;
+    let text =
+        std::str::from_utf8(raw).map_err(|error| (error.valid_up_to(), "this is not UTF-8".to_owned()))?;
     let span = toml_parser::Span::new_unchecked(0, raw.len());
     let mut error: Option<toml_parser::ParseError> = None;
     let kind = Raw::new_unchecked(text, encoding(raw), span).decode_scalar(output, &mut error);
@@ -79,7 +80,8 @@ pub(super) fn read(raw: &[u8]) -> Result<Plaintext, Problem> {
         }
         ScalarKind::Integer(radix) => {
             let number = i64::from_str_radix(text, radix.value());
-            let number = number.map_err(|_| refused("this integer is out of range: TOML has those of 64 bits"))?;
+            let number =
+                number.map_err(|_| refused("this integer is out of range: TOML has those of 64 bits"))?;
             push_number(&mut canonical, &number);
             Kind::Int
         }
@@ -98,7 +100,9 @@ pub(super) fn read(raw: &[u8]) -> Result<Plaintext, Problem> {
             }
             Kind::Float
         }
-        ScalarKind::DateTime => return read_time(raw).ok_or_else(|| refused("there is no such date or time")),
+        ScalarKind::DateTime => {
+            return read_time(raw).ok_or_else(|| refused("there is no such date or time"));
+        }
     };
     Ok(Plaintext::new(kind, canonical.into_bytes()))
 }
@@ -120,7 +124,8 @@ fn read_time(raw: &[u8]) -> Option<Plaintext> {
     let as_written = || Some(Plaintext::text(text));
     let is_time = |text: &str| Timestamp::parse(text).is_ok();
     // A leap second is one that RFC 3339 knows and Go does not.
-    let is_time = |text: &str| is_time(text) || (text.contains(":60") && is_time(&text.replacen(":60", ":59", 1)));
+    let is_time =
+        |text: &str| is_time(text) || (text.contains(":60") && is_time(&text.replacen(":60", ":59", 1)));
     if text.as_bytes().get(2) == Some(&b':') {
         return is_time(&format!("2000-01-01T{}Z", with_seconds(text)?)).then(as_written).flatten();
     }
@@ -294,9 +299,23 @@ mod tests {
             ("07:32:00.999", Kind::Str, "07:32:00.999"),
         ] {
             let value = read(raw.as_bytes()).unwrap_or_else(|error| panic!("{raw}: {error:?}"));
-            assert_eq!((value.kind(), String::from_utf8_lossy(value.expose()).as_ref()), (kind, canonical), "{raw}");
+            assert_eq!(
+                (value.kind(), String::from_utf8_lossy(value.expose()).as_ref()),
+                (kind, canonical),
+                "{raw}"
+            );
         }
-        for raw in ["9223372036854775808", "0x1FFFFFFFFFFFFFFFF", "1e400", "2024-02-30", "25:00:00", "01", "1__0", "tru", "\"\\q\""] {
+        for raw in [
+            "9223372036854775808",
+            "0x1FFFFFFFFFFFFFFFF",
+            "1e400",
+            "2024-02-30",
+            "25:00:00",
+            "01",
+            "1__0",
+            "tru",
+            "\"\\q\"",
+        ] {
             assert!(check(raw.as_bytes()).is_err(), "{raw}");
         }
     }
