@@ -44,7 +44,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("selection", &["key_path", "go_regex"]),
     ("shamir", &["secret"]),
     ("document", &["secret", "span", "key_path", "value", "selection"]),
-    ("store", &["secret", "span", "key_path", "value", "document", "cipher"]),
+    ("store", &["secret", "span", "key_path", "value", "document", "cipher", "timestamp"]),
     ("prompts", &["secret"]),
     ("provider", &["secret", "env", "value", "prompts"]),
     ("net", &[]),
@@ -52,9 +52,6 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("keyring", &["audit", "secret", "provider", "shamir", "env", "timestamp"]),
     ("publish", &["secret", "env", "net"]),
     ("keyservice", &["secret", "provider", "keyring", "net"]),
-    ("store", &["secret", "span", "key_path", "value", "document", "cipher", "timestamp"]),
-    ("provider", &["secret", "env", "value"]),
-    ("keyring", &["secret", "provider", "shamir", "env", "timestamp"]),
     ("metadata", &["secret", "key_path", "value", "provider", "selection", "timestamp"]),
     ("config", &["provider", "selection", "go_regex"]),
     (

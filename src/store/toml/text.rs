@@ -121,40 +121,45 @@ fn push_number(out: &mut SecretText, number: &dyn std::fmt::Display) {
 /// A date, a time, or both.
 fn read_time(raw: &[u8]) -> Option<Plaintext> {
     let text = std::str::from_utf8(raw).ok()?;
-    let as_written = || Some(Plaintext::text(text));
-    let is_time = |text: &str| Timestamp::parse(text).is_ok();
-    // A leap second is one that RFC 3339 knows and Go does not.
-    let is_time =
-        |text: &str| is_time(text) || (text.contains(":60") && is_time(&text.replacen(":60", ":59", 1)));
+    let as_written = |_| Plaintext::text(text);
     if text.as_bytes().get(2) == Some(&b':') {
-        return is_time(&format!("2000-01-01T{}Z", with_seconds(text)?)).then(as_written).flatten();
+        return time_of("2000-01-01", text, "Z").map(as_written);
     }
     let date = text.get(..10)?;
     let rest = &text[10..];
     if rest.is_empty() {
-        return is_time(&format!("{date}T00:00:00Z")).then(as_written).flatten();
+        return time_of(date, "00:00:00", "Z").map(as_written);
     }
     let time = rest.strip_prefix(['T', 't', ' '])?;
     let offset_at = time.find(['Z', 'z', '+', '-']);
     let (time, offset) = time.split_at(offset_at.unwrap_or(time.len()));
-    let time = with_seconds(time)?;
-    if offset.is_empty() {
-        return is_time(&format!("{date}T{time}Z")).then(as_written).flatten();
-    }
-    let full = format!("{date}T{time}{}", offset.to_ascii_uppercase());
-    match Timestamp::parse(&full) {
-        Ok(time) => {
-            let canonical = time.with_nanoseconds().into_bytes();
-            Some(Plaintext::new(Kind::Time, SecretBytes::new(canonical)))
-        }
-        Err(_) if is_time(&full) => as_written(),
-        Err(_) => None,
+    match time_of(date, time, if offset == "z" { "Z" } else { offset }) {
+        Some(Some(canonical)) if !offset.is_empty() => Some(Plaintext::new(Kind::Time, canonical)),
+        None if offset.is_empty() => time_of(date, time, "Z").map(as_written),
+        other => other.map(as_written),
     }
 }
 
-/// TOML 1.1: seconds can be left out.
-fn with_seconds(time: &str) -> Option<String> {
-    Some(if time.len() == 5 { format!("{time}:00") } else { time.to_owned() })
+/// A time in RFC 3339 as Go prints it; `None` for a leap second, which Go does not know. TOML 1.1: seconds can be left
+/// out.
+fn time_of(date: &str, time: &str, offset: &str) -> Option<Option<SecretBytes>> {
+    let of = |time: &[&str]| {
+        let mut text =
+            SecretText::with_capacity(LONGEST_NUMBER + time.iter().map(|part| part.len()).sum::<usize>());
+        [&[date, "T"], time, &[offset]].concat().into_iter().for_each(|part| text.push_str(part));
+        let read = Timestamp::parse(std::str::from_utf8(text.expose()).ok()?).ok()?;
+        let canonical = SecretBytes::new(read.with_nanoseconds().into_bytes());
+        // Wiped, as the text was.
+        drop(SecretBytes::new(read.into_text().into_bytes()));
+        Some(canonical)
+    };
+    if time.len() == 5 {
+        return of(&[time, ":00"]).map(Some);
+    }
+    match time.get(..6).zip(time.get(6..8)).zip(time.get(8..)) {
+        Some(((minutes, "60"), fraction)) => of(&[minutes, "59", fraction]).map(|_| None),
+        _ => of(&[time]).map(Some),
+    }
 }
 
 // ---------------------------------------------------------------- spelling
