@@ -42,6 +42,11 @@ impl Timestamp {
         &self.text
     }
 
+    /// The text as it was written, to be wiped by who needs that.
+    pub fn into_text(self) -> String {
+        self.text
+    }
+
     /// The text with nanoseconds where there are any: no trailing zeros, `Z` for an offset of nothing.
     pub fn with_nanoseconds(&self) -> String {
         let (whole, fraction, offset) = self.parts();

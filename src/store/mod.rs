@@ -6,6 +6,7 @@ pub mod dotenv;
 mod flat;
 pub mod ini;
 pub mod json;
+pub mod toml;
 pub mod yaml;
 
 pub use content::{Content, Element, Line, Remark};
@@ -215,6 +216,8 @@ pub enum Format {
     Dotenv,
     /// INI.
     Ini,
+    /// TOML, which sops does not know.
+    Toml,
     /// Anything else, as one value.
     Binary,
 }
@@ -223,11 +226,12 @@ impl Format {
     /// Every format, with its name in `--input-type` and the endings of its files.
     ///
     /// SOPS 3.13: the endings are compared with the end of the path, in lower case only; `.env` is a whole name too.
-    pub const ALL: [(Format, &'static str, &'static [&'static str]); 5] = [
+    pub const ALL: [(Format, &'static str, &'static [&'static str]); 6] = [
         (Format::Yaml, "yaml", &[".yaml", ".yml"]),
         (Format::Json, "json", &[".json"]),
         (Format::Dotenv, "dotenv", &[".env"]),
         (Format::Ini, "ini", &[".ini"]),
+        (Format::Toml, "toml", &[".toml"]),
         (Format::Binary, "binary", &[]),
     ];
 
@@ -243,6 +247,11 @@ impl Format {
         Self::ALL.iter().find(|(_, _, endings)| fits(endings)).map_or(Format::Binary, |(format, ..)| *format)
     }
 
+    /// Whether sops knows this format; for its stand-in, a file of another one is binary.
+    pub fn is_known_to_sops(self) -> bool {
+        self != Format::Toml
+    }
+
     /// The name in `--input-type`.
     pub fn name(self) -> &'static str {
         Self::ALL.iter().find(|(format, ..)| *format == self).expect("every format has its row").1
@@ -255,6 +264,7 @@ impl Format {
             Format::Json => Some(&json::Json),
             Format::Dotenv => Some(&dotenv::Dotenv),
             Format::Ini => Some(&ini::Ini),
+            Format::Toml => Some(&toml::Toml),
             Format::Binary => Some(&binary::Binary),
         }
     }

@@ -60,3 +60,4 @@ mod safety;
 mod support;
 #[cfg(feature = "peers")]
 mod terminal;
+mod toml;

@@ -44,7 +44,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("selection", &["key_path", "go_regex"]),
     ("shamir", &["secret"]),
     ("document", &["secret", "span", "key_path", "value", "selection"]),
-    ("store", &["secret", "span", "key_path", "value", "document", "cipher"]),
+    ("store", &["secret", "span", "key_path", "value", "document", "cipher", "timestamp"]),
     ("prompts", &["secret"]),
     ("provider", &["secret", "env", "value", "prompts"]),
     ("net", &[]),

@@ -166,7 +166,7 @@ pub(crate) struct Surroundings {
 /// How files are read and written.
 #[derive(Args)]
 pub(crate) struct Input {
-    /// The format of the input: yaml, json, dotenv, ini, binary; default: by the file's name
+    /// The format of the input: yaml, json, dotenv, ini, toml, binary; default: by the file's name
     #[arg(long, value_name = "TYPE")]
     pub(crate) input_type: Option<String>,
     /// The format of the output; default: by the file's name

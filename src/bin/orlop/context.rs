@@ -1,6 +1,7 @@
 //! What a command takes from its process: the name it was called by, the environment, the working directory.
 
 use std::ffi::OsString;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -142,7 +143,7 @@ impl Context {
                     },
                 }
             }
-            Format::Yaml | Format::Dotenv | Format::Ini => {
+            Format::Yaml | Format::Dotenv | Format::Ini | Format::Toml => {
                 match usize::try_from(asked.unwrap_or(stores.yaml_indent)) {
                     Ok(0) => Style { indent: 4, tabs: false },
                     Ok(indent) => Style { indent, tabs: false },
@@ -310,13 +311,19 @@ fn remote_services(_: &[String]) -> Result<Vec<Box<dyn KeyService>>, CommandErro
 
 /// The store for a file: that of the type that was named, else that of its path.
 ///
-/// sops: a type that does not exist counts as not given.
+/// sops: a type that does not exist counts as not given. For its stand-in that is every type sops does not know.
 pub(crate) fn store_for(
+    program: Name,
     named: Option<&str>,
     path: Option<&Path>,
 ) -> Result<&'static dyn Store, CommandError> {
-    let by_path = || path.map_or(Format::Binary, Format::of_path);
-    let format = named.and_then(Format::from_name).unwrap_or_else(by_path);
+    let is_known = |format: &Format| program != Name::Sops || format.is_known_to_sops();
+    let by_path = || match path {
+        Some(path) => Some(Format::of_path(path)).filter(is_known).filter(|format| is_of(*format, path)),
+        None => None,
+    };
+    let format =
+        named.and_then(Format::from_name).filter(is_known).or_else(by_path).unwrap_or(Format::Binary);
     format.store().ok_or_else(|| {
         let of = path.map(|path| format!(" ({})", path.display())).unwrap_or_default();
         let message = format!("this version does not read or write the format {}{of} yet", format.name());
@@ -324,6 +331,20 @@ pub(crate) fn store_for(
             .hint("if it is another one, say so: --input-type yaml --output-type yaml")
     })
 }
+
+/// Whether the file at `path` can be of the format that it is called. What sops makes of a `.toml` file is not TOML.
+fn is_of(format: Format, path: &Path) -> bool {
+    if format.is_known_to_sops() || !path.is_file() {
+        return true;
+    }
+    let start =
+        std::fs::File::open(path).and_then(|file| SecretText::read_from(&mut file.take(FIRST_BYTES), 0));
+    // What cannot be read is told of by who reads it.
+    start.map_or(true, |start| !orlop::store::toml::is_envelope(start.expose()))
+}
+
+/// So many bytes tell an envelope, whatever blanks stand before it.
+const FIRST_BYTES: u64 = 64;
 
 /// `path` from the root, by its text alone.
 pub(crate) fn absolute(path: &Path) -> Result<PathBuf, CommandError> {

@@ -23,7 +23,7 @@ pub(crate) fn run(context: &Context, args: &Explain) -> Result<(), CommandError>
         Some(Ok(RuleReport { sealing: Some(sealing), .. })) => sealing.selection.clone(),
         _ => SelectionRule::default(),
     };
-    let store = store_for(args.input_type.as_deref(), Some(&file))?;
+    let store = store_for(context.name, args.input_type.as_deref(), Some(&file))?;
     let report = match file.exists() {
         true => Some(explain::file(io::read(&file)?, store, &planned, config.as_ref()).map_err(|error| {
             CommandError::new(Kind::Generic, format!("cannot read {}: {error}", file.display()))

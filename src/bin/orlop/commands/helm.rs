@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use orlop::simple::{self, MacCheck, SimpleError};
-use orlop::store::{Format, Store};
+use orlop::store::{Format, Store, toml};
 use orlop::{Env, Keyring, SecretText};
 
 use crate::args::Services;
@@ -44,12 +44,13 @@ fn services_of(env: &Env) -> Result<Services, CommandError> {
 
 /// Opens `file` if it is sealed.
 fn open(file: &Path, purpose: Use, keyring: &Keyring) -> Result<Found, CommandError> {
-    let store = match purpose {
-        Use::Values => Format::Yaml.store(),
-        Use::Verbatim => Format::of_path(file).store(),
+    let text = io::read(file)?;
+    let store = match (purpose, Format::of_path(file)) {
+        (Use::Values, _) => Format::Yaml.store(),
+        (Use::Verbatim, Format::Toml) if toml::is_envelope(text.expose()) => Format::Binary.store(),
+        (Use::Verbatim, format) => format.store(),
     };
     let Some(store) = store else { return Ok(Found::Plain) };
-    let text = io::read(file)?;
     // Most files are plain, and most of those do not even hold the word.
     if !contains(text.expose(), b"sops") {
         return Ok(Found::Plain);

@@ -87,7 +87,7 @@ fn run_parsed(context: &Context, program: Option<&Path>, form: Form) -> Result<u
             Command::Unset(args) => unset::run(context, args),
             Command::Rotate(args) => rotate::run(context, args),
             Command::Updatekeys(args) => updatekeys::run(context, args),
-            Command::Filestatus(args) => filestatus::run(&args),
+            Command::Filestatus(args) => filestatus::run(context, &args),
             Command::Groups(args) => groups::run(context, args.command),
             Command::ExecEnv(args) => return exec_env::run(context, args),
             Command::ExecFile(args) => return exec_file::run(context, args),
