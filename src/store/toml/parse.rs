@@ -229,7 +229,6 @@ impl Outline {
                 style: LeafStyle::Plain,
                 in_flow,
                 tag: None,
-                tag_span: Span::at(span.start),
                 parent_indent: -1,
                 in_list,
                 sealed_comment: false,
