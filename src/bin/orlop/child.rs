@@ -253,6 +253,7 @@ mod unix {
     use std::os::unix::ffi::OsStrExt as _;
     use std::sync::Mutex;
     use std::thread::Scope;
+    use std::time::{Duration, Instant};
 
     use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawn};
     use nix::sys::signal::SigSet;
@@ -263,6 +264,9 @@ mod unix {
     use signal_hook::iterator::exfiltrator::WithRawSiginfo;
 
     use super::{Ended, Variable};
+
+    /// How long a signal may take to reach this process when another one has died of it.
+    const HEARING: Duration = Duration::from_millis(100);
 
     /// The time in which signals are meant for the program that is waited for.
     ///
@@ -301,6 +305,16 @@ mod unix {
                     }
                 });
                 let status = wait(pid);
+                let signal = status.as_ref().ok().and_then(|status| status.terminating_signal());
+                if signal.is_some_and(|signal| matches!(signal, SIGINT | SIGQUIT)) {
+                    // The terminal sent it to both, and this process may hear of it a moment later.
+                    let until = Instant::now() + HEARING;
+                    while interrupted.lock().expect("it is held for an instant").is_none()
+                        && Instant::now() < until
+                    {
+                        std::thread::sleep(Duration::from_millis(1));
+                    }
+                }
                 handle.close();
                 status
             });
