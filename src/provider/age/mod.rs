@@ -1,7 +1,7 @@
 //! age: recipients of every kind, and what opens files for them.
 //!
-//! [`Recipient`] wraps and unwraps. What unwraps comes from [`sources`], is one of the kinds in [`identity`], and is
-//! tried in an order that asks as little as possible: see [`Search`].
+//! [`Recipient`] wraps and unwraps. What unwraps comes from `sources`, is one of the kinds in `identity`, and is
+//! tried in an order that asks as little as possible: see `Search`.
 
 mod bech32;
 mod hybrid;
