@@ -82,8 +82,8 @@ pub(super) fn s3(bucket: &str, env: &Env) -> Result<Box<dyn ObjectStore>, String
     Ok(Box::new(store.map_err(|error| told(&error))?))
 }
 
-/// What AWS' own files say about a profile.
-#[derive(Debug, Default)]
+/// What AWS' own files say about a profile. It holds secrets, so nothing prints it.
+#[derive(Default)]
 struct Profile {
     name: String,
     region: Option<String>,
