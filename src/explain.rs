@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::config::{Config, ConfigError};
-use crate::document::{Spot, walk};
+use crate::document::{Document, Spot, walk};
 use crate::file::FileError;
 use crate::key_path::KeyPath;
 use crate::metadata::Metadata;
@@ -71,8 +71,8 @@ pub struct FileReport {
     pub fates: Vec<Fate>,
 }
 
-/// Tells which rule of `config` holds for `file`, which is absolute, and what it says.
-pub fn rule_for(config: &Config, file: &Path) -> Result<RuleReport, ConfigError> {
+/// Tells which rule of `config` holds for `file`, which is absolute and of the format of `store`, and what it says.
+pub fn rule_for(config: &Config, file: &Path, store: &dyn Store) -> Result<RuleReport, ConfigError> {
     let rule = config.rule_for(file)?;
     let place = rule.map(|rule| rule.place().to_owned());
     let named = |rule: &crate::CreationRule| (rule.place().to_owned(), rule.path_regex().to_owned());
@@ -88,7 +88,7 @@ pub fn rule_for(config: &Config, file: &Path) -> Result<RuleReport, ConfigError>
             Some(rule) => Some(Sealing::new(
                 &rule.key_groups()?,
                 rule.shamir_threshold().and_then(|threshold| usize::try_from(threshold).ok()),
-                rule.selection()?.unwrap_or_default(),
+                fitting(rule.selection()?.unwrap_or_default(), store),
                 rule.mac_only_encrypted(),
                 Some(config),
             )),
@@ -103,11 +103,9 @@ pub fn file(
     planned: &SelectionRule,
     config: Option<&Config>,
 ) -> Result<FileReport, FileError> {
-    let document = store.parse(text)?;
-    let metadata = store.metadata(&document)?;
-    let metadata = metadata.map(|tree| Metadata::from_tree(&tree)).transpose()?;
+    let (document, metadata) = read(text, store)?;
     let rule = metadata.as_ref().map_or(planned, |metadata| &metadata.selection);
-    let selection = Selection::compile(rule)?;
+    let selection = Selection::compile(&fitting(rule.clone(), store))?;
     let mut fates = Vec::new();
     let lines = LineStarts::of(document.bytes());
     walk(&document, &selection, |place| -> Result<(), FileError> {
@@ -125,10 +123,32 @@ pub fn file(
     })?;
     let sealing = metadata.map(|metadata| {
         let threshold = Some(metadata.shamir_threshold).filter(|&threshold| threshold > 0);
-        let (selection, mac_only) = (metadata.selection.clone(), metadata.mac_only_encrypted);
+        let selection = fitting(metadata.selection.clone(), store);
+        let mac_only = metadata.mac_only_encrypted;
         Sealing::new(&metadata.key_groups, threshold, selection, mac_only, config)
     });
     Ok(FileReport { sealing, fates })
+}
+
+/// The rule as it fits the files of a store: what is nothing but bytes is sealed as a whole.
+fn fitting(rule: SelectionRule, store: &dyn Store) -> SelectionRule {
+    if store.envelope().is_some() { SelectionRule::All } else { rule }
+}
+
+/// A file, plain or sealed. What is nothing but bytes is plain unless it is the envelope of a sealed file.
+fn read(text: SecretText, store: &dyn Store) -> Result<(Document, Option<Metadata>), FileError> {
+    let sealed = |document: Document| match store.metadata(&document)? {
+        Some(tree) => Ok((document, Some(Metadata::from_tree(&tree)?))),
+        None => Ok((document, None)),
+    };
+    if store.envelope().is_none() {
+        return sealed(store.parse(text)?);
+    }
+    let bytes = SecretText::copy_of(text.expose());
+    match store.parse(text).map_err(FileError::from).and_then(sealed) {
+        Ok((document, Some(metadata))) => Ok((document, Some(metadata))),
+        _ => Ok((store.parse_plain(bytes)?, None)),
+    }
 }
 
 impl Sealing {

@@ -20,7 +20,7 @@
 //! # let recipient = key_file.lines().find_map(|line| line.strip_prefix("# public key: ")).unwrap();
 //! # let identity = key_file.lines().find(|line| line.starts_with("AGE-")).unwrap();
 //! let plain = "# who connects\ndb:\n  user: app\n  password: 'hunter2'\n";
-//! let yaml = Format::of_path("secrets.yaml".as_ref()).store().expect("YAML is in every build");
+//! let yaml = Format::of_path("secrets.yaml".as_ref()).store();
 //!
 //! // For whom: here one age recipient. Any key of the group opens the file.
 //! let group = KeyGroup::of_keys(ProviderId::Age.provider().parse_keys(recipient)?);
@@ -60,7 +60,7 @@
 //! # let key_file = include_str!("../testdata/keys/age-test.txt");
 //! # let identity = key_file.lines().find(|line| line.starts_with("AGE-")).unwrap();
 //! # let text = include_str!("../testdata/sops/3.9.4/values.yaml");
-//! let yaml = Format::Yaml.store().expect("YAML is in every build");
+//! let yaml = Format::Yaml.store();
 //! let sealed = SealedFile::parse(SecretText::copy_of(text.as_bytes()), yaml)?;
 //! assert_eq!(sealed.metadata().version, "3.9.4");
 //!

@@ -13,7 +13,7 @@
 //! # let secret = include_str!("../testdata/keys/age-test.txt");
 //! # let identity = secret.lines().find(|line| line.starts_with("AGE-")).unwrap();
 //! # let sealed = include_str!("../testdata/vectors/sops-3.13.3-values.yaml");
-//! let store = Format::Yaml.store().expect("YAML is in every build");
+//! let store = Format::Yaml.store();
 //! let keyring = Keyring::new(Session::new(Env::from_iter([("SOPS_AGE_KEY", identity)])));
 //! let text = simple::decrypt(SecretText::copy_of(sealed.as_bytes()), store, &keyring, MacCheck::Required)?;
 //! assert!(text.expose().starts_with(b"# top\n"));
@@ -332,7 +332,7 @@ impl Opened {
             merged.retain(|line| !matches!(line, Line::Pair(known, _) if *known == key));
             merged.push(Line::Pair(key, value.without_comments()));
         }
-        let json = Format::Json.store().expect("JSON is in every build");
+        let json = Format::Json.store();
         let text = json.print_file(&[merged], Style { indent: 0, tabs: false });
         text.map_err(|error| SimpleError::Print(error.into()))
     }
@@ -761,7 +761,7 @@ mod tests {
     const STYLE: Style = Style { indent: 4, tabs: false };
 
     fn store() -> &'static dyn Store {
-        Format::Yaml.store().unwrap()
+        Format::Yaml.store()
     }
 
     fn printing(reprint: bool) -> Printing {

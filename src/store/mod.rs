@@ -257,15 +257,15 @@ impl Format {
         Self::ALL.iter().find(|(format, ..)| *format == self).expect("every format has its row").1
     }
 
-    /// The store that reads and writes this format, when this build has it.
-    pub fn store(self) -> Option<&'static dyn Store> {
+    /// The store that reads and writes this format.
+    pub fn store(self) -> &'static dyn Store {
         match self {
-            Format::Yaml => Some(&yaml::Yaml),
-            Format::Json => Some(&json::Json),
-            Format::Dotenv => Some(&dotenv::Dotenv),
-            Format::Ini => Some(&ini::Ini),
-            Format::Toml => Some(&toml::Toml),
-            Format::Binary => Some(&binary::Binary),
+            Format::Yaml => &yaml::Yaml,
+            Format::Json => &json::Json,
+            Format::Dotenv => &dotenv::Dotenv,
+            Format::Ini => &ini::Ini,
+            Format::Toml => &toml::Toml,
+            Format::Binary => &binary::Binary,
         }
     }
 }

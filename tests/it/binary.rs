@@ -79,14 +79,14 @@ fn conversions_give_what_sops_gives_unless_that_loses_bytes() {
     {
         let sealed = seal(bytes);
         let theirs = sops(["decrypt", "--input-type", "binary", "--output-type", "json"], &sealed);
-        let json = Format::Json.store().unwrap();
+        let json = Format::Json.store();
         let ours = open_in(Format::Binary, &sealed).unwrap().reprinted(json, Style { indent: 0, tabs: true });
         match loses {
             true => assert!(ours.err().unwrap().to_string().contains("not UTF-8")),
             false => assert_eq!(ours.unwrap().expose(), theirs.stdout),
         }
         let theirs = sops(["decrypt", "--input-type", "binary", "--output-type", "yaml"], &sealed);
-        let ours = open_in(Format::Binary, &sealed).unwrap().reprinted(Format::Yaml.store().unwrap(), style);
+        let ours = open_in(Format::Binary, &sealed).unwrap().reprinted(Format::Yaml.store(), style);
         assert_eq!(String::from_utf8_lossy(ours.unwrap().expose()), String::from_utf8_lossy(&theirs.stdout));
     }
 }

@@ -91,3 +91,21 @@ fn it_says_so_where_no_rule_or_no_config_is() {
     let message = desk.run(["explain", "broken.yaml"]).fails(1);
     assert!(message.contains("broken.yaml"), "{message}");
 }
+
+#[test]
+fn a_file_of_bytes_is_one_value_whatever_the_rule_says() {
+    let desk = Desk::new();
+    let rule = "encrypted_regex: ^nothing$";
+    desk.file(".sops.yaml", &format!("creation_rules:\n  - age: {}\n    {rule}\n", desk.recipient));
+    for (name, text) in [("a.txt", "canary \u{1}\n"), ("b", "{\"looks\": \"like JSON\"}\n"), ("empty", "")] {
+        desk.file(name, text);
+        let count = if text.is_empty() { "0 of 1" } else { "1 of 1" };
+        let report = desk.run(["explain", name]).ok();
+        assert!(report.contains("(binary, not encrypted)") && report.contains("everything"), "{report}");
+        assert!(report.contains(&format!("would be encrypted: {count}")), "{report}");
+        desk.run(["encrypt", "-i", name]).ok();
+        let report = desk.run(["explain", name]).ok();
+        assert!(report.contains("(binary, encrypted)") && !report.contains("another one"), "{report}");
+        assert!(report.contains(&format!("encrypted: {count}")), "{report}");
+    }
+}

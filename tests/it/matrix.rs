@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use age::secrecy::ExposeSecret as _;
-use orlop::store::Format;
 use regex::Regex;
 
 use crate::matrix_rows::{DIFFERENT, ROWS};
@@ -330,19 +329,6 @@ fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     found
 }
 
-/// Whether this build has the stores that a row needs.
-fn is_possible(row: &str) -> bool {
-    let has = |words: &[&str]| words.iter().any(|word| row.contains(word));
-    let ends = |words: &[&str]| words.iter().any(|word| row.ends_with(word));
-    let is_missing = |format: Format| format.store().is_none();
-    let without_ending =
-        ["nonsense", "version"].contains(&row) || ends(&[" sub", " -", "< p.yaml", "/sort'"]);
-    !(is_missing(Format::Json) && !row.contains("value.json") && has(&[".json", "json"])
-        || is_missing(Format::Dotenv) && has(&[".env", "dotenv"])
-        || is_missing(Format::Ini) && has(&[".ini", " ini"])
-        || is_missing(Format::Binary) && (has(&[".bin", "binary", "noending"]) || without_ending))
-}
-
 fn shown(outcome: &Outcome) -> String {
     let files: Vec<String> =
         outcome.files.iter().map(|(name, text)| format!("    --- {name}:\n{text}")).collect();
@@ -353,7 +339,7 @@ fn shown(outcome: &Outcome) -> String {
 /// The rows, each with the place it has in the table.
 fn rows() -> Vec<(usize, &'static str)> {
     let rows = ROWS.lines().map(str::trim).filter(|row| !row.is_empty() && !row.starts_with("# "));
-    rows.enumerate().filter(|(_, row)| is_possible(row)).collect()
+    rows.enumerate().collect()
 }
 
 #[test]

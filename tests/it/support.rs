@@ -75,7 +75,7 @@ pub(crate) fn seal_in(
     let mut metadata = Metadata::new(vec![KeyGroup::of_keys([recipient])], rule);
     metadata.mac_only_encrypted = mac_only;
     keyring().wrap(&mut metadata.key_groups, 0, &key).unwrap();
-    PlainFile::parse(SecretText::copy_of(text), format.store().unwrap())?.seal(&key, metadata, STYLE)
+    PlainFile::parse(SecretText::copy_of(text), format.store())?.seal(&key, metadata, STYLE)
 }
 
 /// Opens a sealed YAML text with the test-only identity.
@@ -85,7 +85,7 @@ pub(crate) fn open(sealed: &[u8]) -> Result<OpenFile, orlop::FileError> {
 
 /// Opens a sealed text with the test-only identity.
 pub(crate) fn open_in(format: Format, sealed: &[u8]) -> Result<OpenFile, orlop::FileError> {
-    let file = SealedFile::parse(SecretText::copy_of(sealed), format.store().unwrap())?;
+    let file = SealedFile::parse(SecretText::copy_of(sealed), format.store())?;
     let key = keyring().unlock(&file.metadata().key_groups, file.metadata().shamir_threshold).unwrap();
     file.open(&key)
 }
@@ -170,7 +170,7 @@ const COMMENT: &str = "#";
 
 fn spots(format: Format, text: &[u8]) -> Vec<(String, String)> {
     use orlop::document::{Spot, WalkError, walk};
-    let store = format.store().unwrap();
+    let store = format.store();
     let document = store.parse_plain(SecretText::copy_of(text)).unwrap();
     let selection = orlop::Selection::compile(&SelectionRule::All).unwrap();
     let mut spots = Vec::new();

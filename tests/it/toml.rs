@@ -118,7 +118,7 @@ fn a_toml_file_whose_values_stay_in_clear_has_only_the_metadata_more() {
 fn no_value_and_no_comment_of_a_toml_file_stays_in_clear() {
     for (name, text) in corpus_of(Format::Toml) {
         let sealed = all(&text);
-        let document = Format::Toml.store().unwrap().parse(SecretText::copy_of(&sealed)).unwrap();
+        let document = Format::Toml.store().parse(SecretText::copy_of(&sealed)).unwrap();
         let selection = Selection::compile(&SelectionRule::All).unwrap();
         let mut spots = 0;
         walk(&document, &selection, |place| -> Result<(), WalkError> {
@@ -198,7 +198,7 @@ fn leaf_paths(sealed: &[u8]) -> Vec<String> {
             }
         }
     }
-    let document = Format::Toml.store().unwrap().parse(SecretText::copy_of(sealed)).unwrap();
+    let document = Format::Toml.store().parse(SecretText::copy_of(sealed)).unwrap();
     let mut found = Vec::new();
     for pair in document.branches[0].root.pairs().filter(|pair| pair.key.name != "sops") {
         let key = pair.key.name.replace('\\', "\\\\").replace('"', "\\\"");
@@ -394,7 +394,7 @@ struct SealedCheck;
 
 impl SealedCheck {
     fn open(text: &str) -> Result<(), String> {
-        let store = Format::Toml.store().unwrap();
+        let store = Format::Toml.store();
         let file = orlop::SealedFile::parse(SecretText::copy_of(text.as_bytes()), store)
             .map_err(|e| e.to_string())?;
         let metadata = file.metadata();
@@ -427,24 +427,23 @@ fn what_is_no_toml_is_refused_with_its_place_and_without_its_text() {
         ("a = 1\0\n", "1:6", "NUL"),
         ("[sops]\n[a]\nb = 'secret'\n[sops.age]\n", "4:1", "second part"),
     ] {
-        let read = PlainFile::parse(SecretText::copy_of(text.as_bytes()), Format::Toml.store().unwrap());
+        let read = PlainFile::parse(SecretText::copy_of(text.as_bytes()), Format::Toml.store());
         let error = read.err().unwrap_or_else(|| panic!("{text:?} was read")).to_string();
         assert!(error.starts_with(place) && error.contains(problem), "{text:?}: {error}");
         assert!(!error.contains("secret"), "{text:?}: {error}");
     }
-    let read = PlainFile::parse(SecretText::copy_of(b"a = \"\xFF\"\n"), Format::Toml.store().unwrap());
+    let read = PlainFile::parse(SecretText::copy_of(b"a = \"\xFF\"\n"), Format::Toml.store());
     assert!(read.err().unwrap().to_string().starts_with("1:6: these bytes are not UTF-8"));
     for text in ["sops = 1\n", "[sops]\nx = 1\n", "sops.x = 1\n", "[[sops]]\n", "[sops.x]\n", "'sops' = {}\n"]
     {
-        let read = PlainFile::parse(SecretText::copy_of(text.as_bytes()), Format::Toml.store().unwrap());
+        let read = PlainFile::parse(SecretText::copy_of(text.as_bytes()), Format::Toml.store());
         assert!(matches!(read, Err(FileError::AlreadySealed)), "{text:?}");
     }
 }
 
 #[test]
 fn deep_nesting_of_toml_is_an_error_and_no_overflow() {
-    let read =
-        |text: String| PlainFile::parse(SecretText::from(text), Format::Toml.store().unwrap()).map(|_| ());
+    let read = |text: String| PlainFile::parse(SecretText::from(text), Format::Toml.store()).map(|_| ());
     for depth in [1_000, 200_000] {
         assert!(read(format!("a = {}{}\n", "[".repeat(depth), "]".repeat(depth))).is_err());
         assert!(read(format!("a = {}1{}\n", "{a=".repeat(depth), "}".repeat(depth))).is_err());
@@ -621,18 +620,18 @@ fn yaml_and_json_files_of_real_sops_become_toml_and_come_back_with_their_values(
     assert_eq!(value(&again), value(&as_json), "{}", lossy(&plain));
     // Sealed: the texts stay as they are, and so does the MAC.
     let key = with_key_of_yaml(&sealed);
-    let file = orlop::SealedFile::parse(SecretText::copy_of(&sealed), Format::Yaml.store().unwrap()).unwrap();
-    let toml = file.converted(Format::Toml.store().unwrap(), STYLE).unwrap();
-    let toml_file = orlop::SealedFile::parse(toml, Format::Toml.store().unwrap()).unwrap();
+    let file = orlop::SealedFile::parse(SecretText::copy_of(&sealed), Format::Yaml.store()).unwrap();
+    let toml = file.converted(Format::Toml.store(), STYLE).unwrap();
+    let toml_file = orlop::SealedFile::parse(toml, Format::Toml.store()).unwrap();
     let open = toml_file.open(&key).unwrap_or_else(|error| panic!("{error}"));
     assert!(open.odd_comments().is_empty(), "{}", lossy(open.sealed_text()));
-    let json = open.reprinted(Format::Json.store().unwrap(), STYLE).unwrap();
+    let json = open.reprinted(Format::Json.store(), STYLE).unwrap();
     assert_eq!(value(json.expose()), value(&as_json));
 }
 
 #[cfg(feature = "peers")]
 fn with_key_of_yaml(sealed: &[u8]) -> DataKey {
-    let file = orlop::SealedFile::parse(SecretText::copy_of(sealed), Format::Yaml.store().unwrap()).unwrap();
+    let file = orlop::SealedFile::parse(SecretText::copy_of(sealed), Format::Yaml.store()).unwrap();
     keyring().unlock(&file.metadata().key_groups, file.metadata().shamir_threshold).unwrap()
 }
 
@@ -640,7 +639,7 @@ fn with_key_of_yaml(sealed: &[u8]) -> DataKey {
 fn the_normal_form_of_every_toml_file_has_its_values_in_their_order() {
     for (name, text) in corpus_of(Format::Toml) {
         let open = open_in(Format::Toml, &all(&text)).unwrap();
-        let printed = open.reprinted(Format::Toml.store().unwrap(), STYLE).unwrap();
+        let printed = open.reprinted(Format::Toml.store(), STYLE).unwrap();
         let (before, after) = (values_in(Format::Toml, &text), values_in(Format::Toml, printed.expose()));
         assert_eq!(before, after, "{name}:\n{}", lossy(printed.expose()));
         assert_eq!(
@@ -651,7 +650,7 @@ fn the_normal_form_of_every_toml_file_has_its_values_in_their_order() {
         );
         // It is one: printed again, nothing changes.
         let open = open_in(Format::Toml, &all(printed.expose())).unwrap();
-        let again = open.reprinted(Format::Toml.store().unwrap(), STYLE).unwrap();
+        let again = open.reprinted(Format::Toml.store(), STYLE).unwrap();
         assert_eq!(lossy(again.expose()), lossy(printed.expose()), "{name}");
     }
 }
@@ -724,7 +723,7 @@ fn file() -> impl Strategy<Value = String> {
             let mut text = String::new();
             for line in lines {
                 let with = format!("{text}{line}");
-                let read = PlainFile::parse(SecretText::from(with.as_str()), Format::Toml.store().unwrap());
+                let read = PlainFile::parse(SecretText::from(with.as_str()), Format::Toml.store());
                 if read.is_ok() {
                     text = with;
                 }

@@ -312,11 +312,7 @@ fn remote_services(_: &[String]) -> Result<Vec<Box<dyn KeyService>>, CommandErro
 /// The store for a file: that of the type that was named, else that of its path.
 ///
 /// sops: a type that does not exist counts as not given. For its stand-in that is every type sops does not know.
-pub(crate) fn store_for(
-    program: Name,
-    named: Option<&str>,
-    path: Option<&Path>,
-) -> Result<&'static dyn Store, CommandError> {
+pub(crate) fn store_for(program: Name, named: Option<&str>, path: Option<&Path>) -> &'static dyn Store {
     let is_known = |format: &Format| program != Name::Sops || format.is_known_to_sops();
     let by_path = || match path {
         Some(path) => Some(Format::of_path(path)).filter(is_known).filter(|format| is_of(*format, path)),
@@ -324,12 +320,7 @@ pub(crate) fn store_for(
     };
     let format =
         named.and_then(Format::from_name).filter(is_known).or_else(by_path).unwrap_or(Format::Binary);
-    format.store().ok_or_else(|| {
-        let of = path.map(|path| format!(" ({})", path.display())).unwrap_or_default();
-        let message = format!("this version does not read or write the format {}{of} yet", format.name());
-        CommandError::new(Kind::Generic, message)
-            .hint("if it is another one, say so: --input-type yaml --output-type yaml")
-    })
+    format.store()
 }
 
 /// Whether the file at `path` can be of the format that it is called. What sops makes of a `.toml` file is not TOML.

@@ -19,7 +19,7 @@ pub(crate) fn run(context: &Context, args: ExecEnv) -> Result<u8, CommandError> 
     let file = PathBuf::from(file);
     // sops: a config file that cannot be read stops every command that reads a file.
     let config = context.config(Some(&file))?;
-    let store = store_for(context.name, None, Some(&file))?;
+    let store = store_for(context.name, None, Some(&file));
     context.style(config.as_ref(), store.format())?;
     let keyring =
         context.keyring(&args.unlocking.services, args.unlocking.decryption_order.as_deref(), Some(&file))?;

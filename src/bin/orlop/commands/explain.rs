@@ -15,15 +15,17 @@ pub(crate) fn run(context: &Context, args: &Explain) -> Result<(), CommandError>
         return Err(CommandError::no_file("no file specified").hint("orlop explain FILE"));
     };
     let config = context.config(Some(&file))?;
+    let store = store_for(context.name, args.input_type.as_deref(), Some(&file));
     let by_rule = match &config {
-        Some(config) => Some(explain::rule_for(config, &absolute(&file)?).map_err(CommandError::config)),
+        Some(config) => {
+            Some(explain::rule_for(config, &absolute(&file)?, store).map_err(CommandError::config))
+        }
         None => None,
     };
     let planned = match &by_rule {
         Some(Ok(RuleReport { sealing: Some(sealing), .. })) => sealing.selection.clone(),
         _ => SelectionRule::default(),
     };
-    let store = store_for(context.name, args.input_type.as_deref(), Some(&file))?;
     let report = match file.exists() {
         true => Some(explain::file(io::read(&file)?, store, &planned, config.as_ref()).map_err(|error| {
             CommandError::new(Kind::Generic, format!("cannot read {}: {error}", file.display()))

@@ -15,7 +15,7 @@ pub(crate) fn run(context: &Context, args: &Filestatus) -> Result<(), CommandErr
     };
     // sops: whatever goes wrong here, the exit code is 1.
     let generic = |error: CommandError| CommandError { kind: Kind::Generic, ..error };
-    let store = store_for(context.name, args.input_type.as_deref(), Some(&file)).map_err(generic)?;
+    let store = store_for(context.name, args.input_type.as_deref(), Some(&file));
     let text = io::read(&file).map_err(generic)?;
     let is_sealed = simple::is_sealed(text, store)
         .map_err(|error| generic(CommandError::from(error)).doing("tell the status of", &file))?;

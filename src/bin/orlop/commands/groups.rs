@@ -68,7 +68,7 @@ fn change(
     let threshold = usize::try_from(args.shamir_secret_sharing_threshold.unwrap_or(0))
         .map_err(|_| CommandError::usage("the Shamir threshold cannot be negative"))?;
     let config = context.config(Some(&file))?;
-    let store = store_for(context.name, None, Some(&file))?;
+    let store = store_for(context.name, None, Some(&file));
     let (style, _) = context.style(config.as_ref(), store.format())?;
     let keyring = context.keyring_in_file_order(&args.services, Some(&file))?;
     let (text, sink) = match args.in_place {

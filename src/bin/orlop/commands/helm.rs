@@ -50,7 +50,6 @@ fn open(file: &Path, purpose: Use, keyring: &Keyring) -> Result<Found, CommandEr
         (Use::Verbatim, Format::Toml) if toml::is_envelope(text.expose()) => Format::Binary.store(),
         (Use::Verbatim, format) => format.store(),
     };
-    let Some(store) = store else { return Ok(Found::Plain) };
     // Most files are plain, and most of those do not even hold the word.
     if !contains(text.expose(), b"sops") {
         return Ok(Found::Plain);

@@ -151,7 +151,7 @@ impl One<'_> {
     /// What is to be uploaded: the values for Vault; else the file, for the keys of the rule if it has any.
     fn text(&self, rule: &DestinationRule, destination: &Destination) -> Result<SecretText, CommandError> {
         let failed = |error: SimpleError| CommandError::from(error).doing("publish", self.file);
-        let store = store_for(self.context.name, None, Some(self.file))?;
+        let store = store_for(self.context.name, None, Some(self.file));
         let text = io::read(self.file)?;
         let copy = || SecretText::copy_of(text.expose());
         if matches!(destination, Destination::Vault(_)) {

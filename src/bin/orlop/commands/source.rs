@@ -92,9 +92,9 @@ pub(crate) fn stores(
     input: &Input,
     name: Option<&Path>,
 ) -> Result<(&'static dyn Store, Printing), CommandError> {
-    let store = store_for(context.name, input.input_type.as_deref(), name)?;
+    let store = store_for(context.name, input.input_type.as_deref(), name);
     // sops: what the output is follows from the file's name, not from the type of the input.
-    let output = store_for(context.name, input.output_type.as_deref(), name)?;
+    let output = store_for(context.name, input.output_type.as_deref(), name);
     let (style, is_asked_for) = context.style(config, output.format())?;
     Ok((store, Printing { store: output, style, reprint: is_asked_for }))
 }

@@ -37,7 +37,7 @@ fn update(context: &Context, args: &Updatekeys, file: &Path) -> Result<(), Comma
         return Err(CommandError::new(Kind::Generic, message));
     }
     let config = context.config(Some(file))?.ok_or_else(config_not_found)?;
-    let store = store_for(context.name, args.input_type.as_deref(), Some(file))?;
+    let store = store_for(context.name, args.input_type.as_deref(), Some(file));
     let (style, _) = context.style(Some(&config), store.format())?;
     let rule =
         config.rule_for(&absolute(file)?).map_err(CommandError::config)?.ok_or_else(config_not_found)?;
